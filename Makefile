@@ -1,0 +1,46 @@
+# Everything sets itself up in .venv; the machine needs Python 3.11 or newer and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DATA := ../shared/data
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint bench data clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/runs: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,demo]'
+	@touch $@
+
+.venv/develops: .venv/runs
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: .venv/runs  ## install clipwright, with training and the demo, into .venv
+
+demo: .venv/runs  ## say what is in real photographs, with the model in the package
+	$(BIN)/python -m clipwright.demo
+
+test: .venv/develops  ## the quick tests
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: .venv/develops  ## the tests that take longer
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/develops  ## formatting, style and strict types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/develops  ## measure training on this machine
+	$(BIN)/python benchmarks/training_speed.py
+
+data: .venv/runs  ## unpack the starter's training data into data/
+	$(BIN)/python $(DATA)/unpack.py data
+
+clean:  ## remove .venv and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

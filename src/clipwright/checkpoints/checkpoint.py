@@ -1,0 +1,59 @@
+"""Checkpoint: a whole model as plain values, whatever layout it came from; and the identity of its space."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from clipwright.inputs.input_spec import InputSpec
+from clipwright.model.config import ModelConfig, ResNetConfig, VisionTransformerConfig
+from clipwright.records import read_record, write_record
+
+TOWER_KINDS: dict[str, type] = {"vit": VisionTransformerConfig, "resnet": ResNetConfig}
+"""How a vision tower is called in recipes and in model files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Config, input spec, tokenizer and weights of one model. Weights are arrays in clipwright's own names."""
+
+    config: ModelConfig
+    spec: InputSpec
+    tokenizer: str
+    """JSON document of the tokenizers library."""
+    weights: Mapping[str, np.ndarray]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Recipe, data, measured figures, licence: what a person wants to know of a model."""
+
+    def space_id(self) -> str:
+        """Sixteen hexadecimal digits that name the embedding space: SHA-256 over config, spec and weights as float32.
+
+        The tokenizer counts too, since the same weights under another vocabulary mean other words.
+        """
+        digest = hashlib.sha256()
+        digest.update(canonical_json({"config": config_table(self.config), "spec": write_record(self.spec)}))
+        digest.update(hashlib.sha256(self.tokenizer.encode()).digest())
+        for name in sorted(self.weights):
+            array = np.ascontiguousarray(self.weights[name], np.float32)
+            digest.update(f"{name} {array.shape}".encode())
+            digest.update(array.data)
+        return digest.hexdigest()[:16]
+
+
+def canonical_json(value: Any) -> bytes:
+    """One spelling for equal values: keys sorted, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def config_table(config: ModelConfig) -> dict[str, Any]:
+    table: dict[str, Any] = write_record(config, TOWER_KINDS)
+    return table
+
+
+def read_config(table: object, where: str) -> ModelConfig:
+    return read_record(ModelConfig, table, where, TOWER_KINDS)

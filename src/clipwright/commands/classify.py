@@ -1,0 +1,97 @@
+"""clipwright classify"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clipwright.cli import DONE, SOME_FAILED
+from clipwright.commands.options import SPACING, model_options, open_embedder, photos_argument, read_texts
+from clipwright.commands.output import (
+    bar,
+    failure_record,
+    log_to_stderr,
+    print_failure,
+    print_json,
+    progress,
+    shorten,
+    source_fields,
+)
+
+if TYPE_CHECKING:
+    from clipwright.api import Classification
+
+_NAME_WIDTH = 32
+
+
+@click.command("classify", context_settings=SPACING)
+@photos_argument
+@click.option("--labels", required=True, metavar="A,B,...|FILE", help="The labels; or a file with one a line.")
+@click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="Labels shown for each photograph.")
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    metavar="TEXT",
+    help="Sentence around a label; may repeat.  [default: 'a photo of a {}.']",
+)
+@click.option("--unknown", is_flag=True, help="Allow the answer 'none of these'.")
+@model_options
+def command(
+    photos: tuple[Path, ...],
+    labels: str,
+    top: int,
+    templates: tuple[str, ...],
+    unknown: bool,
+    model: str,
+    as_json: bool,
+    batch_size: int,
+    threads: int | None,
+    quiet: bool,
+) -> int:
+    """Say which of the given labels fit photographs, or all photographs in folders.
+
+    \b
+    Examples:
+      clipwright classify cat.jpg --labels "cat, dog, car"
+      clipwright classify ~/Pictures --labels labels.txt --unknown --json
+    """
+    from clipwright.api import stream_classifications
+    from clipwright.inputs.photo_paths import find_photos
+    from clipwright.tasks.prompts import check_labels, fill_templates
+
+    names = read_texts(labels)
+    check_labels(names, alone_allowed=unknown)
+    fill_templates(names, templates or ("{}",))  # a wrong request is refused before the model is loaded
+    log_to_stderr(quiet)
+    embedder = open_embedder(model, threads, quiet)
+    found = list(find_photos(photos))
+    results = stream_classifications(
+        embedder, found, names, templates or None, unknown=unknown, batch_size=batch_size, threads=threads
+    )
+    failed = 0
+    with progress("classifying", quiet) as tell:
+        for done, result in enumerate(results, 1):
+            failed += result.failure is not None
+            _print_result(result, top, as_json)
+            tell(done, len(found))
+    return SOME_FAILED if failed else DONE
+
+
+def _print_result(result: Classification, top: int, as_json: bool) -> None:
+    if result.failure is not None:
+        print_failure(result.failure)
+        if as_json:
+            print_json(failure_record(result.failure))
+        return
+    scores = result.labels[:top]
+    if as_json:
+        print_json({**source_fields(result.source), "labels": [vars(score) for score in scores]})
+        return
+    name = shorten(source_fields(result.source)["source"], _NAME_WIDTH)
+    for score in scores:
+        label = shorten(score.label, _NAME_WIDTH)
+        print(f"{name:<{_NAME_WIDTH}}  {label:<20}  {score.probability:6.1%}  {bar(score.probability)}".rstrip())
+        name = ""

@@ -1,0 +1,73 @@
+"""Options that several commands have, spelt and explained the same everywhere; and what follows from them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from clipwright.checkpoints.load import STARTER
+from clipwright.embedding.embedder import Embedder
+from clipwright.errors import LabelError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+SPACING = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class EncodedPath(click.Path):
+    """A path whose bytes survive, whatever they are."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+
+photos_argument = click.argument("photos", nargs=-1, required=True, type=EncodedPath(), metavar="PHOTO...")
+model_option = click.option(
+    "--model", default=STARTER, show_default=True, metavar="NAME", help="A model's name, or the path of its file."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+batch_size_option = click.option(
+    "--batch-size", default=32, show_default=True, type=click.IntRange(1, 4096), help="Photographs embedded at once."
+)
+threads_option = click.option("--threads", type=click.IntRange(1, 1024), help="Processor cores to use.  [default: all]")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress and no remarks; errors are still said.")
+
+
+def model_options(command: Command) -> Command:
+    """The options of every command that embeds."""
+    for option in (quiet_option, threads_option, batch_size_option, json_option, model_option):
+        command = option(command)
+    return command
+
+
+def open_embedder(model: str, threads: int | None, quiet: bool) -> Embedder:
+    """The embedder that --model names; where it is the starter, one line on stderr says what that is."""
+    from clipwright.embedding.load import load_embedder
+
+    embedder = load_embedder(model, threads)
+    if model == STARTER and not quiet:
+        print(
+            "note: the starter answers, a 26 MB model trained on 100,000 small pictures; its guesses are rough."
+            " --model PATH names a stronger one ('clipwright train' makes them).",
+            file=sys.stderr,
+        )
+    return embedder
+
+
+def read_texts(argument: str) -> list[str]:
+    """The texts of an option: the lines of an existing file, else a list with commas."""
+    path = Path(argument)
+    try:
+        is_file = path.is_file()
+    except OSError:  # a list too long for a file's name
+        is_file = False
+    if not is_file:
+        return [text.strip() for text in argument.split(",")]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{argument!r} is not UTF-8 text, so it cannot be read as a list") from error
+    return [line.strip() for line in lines if line.strip()]

@@ -1,0 +1,89 @@
+"""How commands write: JSON Lines or aligned rows on stdout, progress and failures on stderr."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from clipwright.errors import Failure
+
+_LOG_SECONDS = 5.0
+"""How often progress is told where there is no terminal to draw on."""
+_BAR_WIDTH = 24
+
+
+def source_fields(source: Any) -> dict[str, str]:
+    """'source', and 'source_bytes' (base64) where the file's name is not UTF-8."""
+    name = str(source)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        encoded = os.fsencode(name)
+        return {"source": encoded.decode("utf-8", "replace"), "source_bytes": base64.b64encode(encoded).decode()}
+    return {"source": name}
+
+
+def print_json(record: dict[str, Any]) -> None:
+    print(json.dumps(record, ensure_ascii=False), flush=True)
+
+
+def failure_record(failure: Failure) -> dict[str, Any]:
+    return {**source_fields(failure.source), "error": {"code": failure.code, "message": failure.message}}
+
+
+def print_failure(failure: Failure) -> None:
+    """One line on stderr: which input, and why."""
+    print(f"failed: {source_fields(failure.source)['source']}: {failure.message}", file=sys.stderr)
+
+
+def bar(share: float) -> str:
+    """A share of 1 as a bar of up to 24 characters, to an eighth of one."""
+    eighths = round(max(0.0, min(1.0, share)) * _BAR_WIDTH * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def shorten(text: str, width: int) -> str:
+    """The text in at most width characters; of a path the end is kept."""
+    return text if len(text) <= width else "…" + text[-(width - 1) :]
+
+
+@contextlib.contextmanager
+def progress(what: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """Draws (done, total) as a bar on a terminal, and as a line every few seconds in a log."""
+    if quiet:
+        yield lambda done, total: None
+        return
+    if not sys.stderr.isatty():
+        last = time.monotonic()
+
+        def tell(done: int, total: int | None) -> None:
+            nonlocal last
+            if time.monotonic() - last >= _LOG_SECONDS:
+                last = time.monotonic()
+                print(f"{what}: {done:,}{f' of {total:,}' if total else ''}", file=sys.stderr)
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+        task = drawn.add_task(what, total=None)
+        yield lambda done, total: drawn.update(task, completed=done, total=total)
+
+
+def log_to_stderr(quiet: bool) -> None:
+    """Shows the library's warnings (a text that was cut, a sample that was skipped) as lines on stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    logger = logging.getLogger("clipwright")
+    logger.addHandler(handler)
+    logger.setLevel(logging.ERROR if quiet else logging.WARNING)

@@ -1,0 +1,126 @@
+"""Embedder: a loaded model that turns pictures and texts into unit vectors of one space."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from clipwright.embedding.backend import Backend
+from clipwright.embedding.pipeline import stream_vectors
+from clipwright.errors import ClipwrightError, DimensionError, Failure, ImageError
+from clipwright.inputs.images import ImageSource, open_image
+from clipwright.inputs.input_spec import InputSpec
+from clipwright.inputs.preprocess import normalise, prepare_image
+from clipwright.inputs.tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+
+class Embedder:
+    """What clipwright.load gives. Safe to use from several threads."""
+
+    def __init__(
+        self, name: str, space_id: str, embed_dim: int, scale: float, tokenizer: Tokenizer, backend: Backend
+    ) -> None:
+        self.name = name
+        """How the model is called in messages."""
+        self.space_id = space_id
+        """Names the embedding space: vectors of different spaces may not be compared."""
+        self.embed_dim = embed_dim
+        self.scale = scale
+        """exp(logit_scale): what similarities are multiplied by before a softmax."""
+        self.spec: InputSpec = tokenizer.spec
+        self._tokenizer = tokenizer
+        self._backend = backend
+        self._told_of_cut = False
+
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+        """(N, D) float32, unit rows, one for each text. Texts beyond the context are cut, and a warning is logged."""
+        if isinstance(texts, str):
+            raise ClipwrightError("embed_texts takes a list of texts, not one string: embed_texts([text])")
+        batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+        return self._stack([self._embed_text_batch(batch) for batch in batches])
+
+    def embed_images(self, images: Sequence[ImageSource], batch_size: int = 32) -> np.ndarray:
+        """(N, D) float32, unit rows, one for each picture. Raises ImageError, naming the picture, at a bad one."""
+        vectors = []
+        for source, result in self.stream_images(images, batch_size):
+            if isinstance(result, Failure):
+                raise ImageError(result.code, f"{describe_source(source)}: {result.message}")
+            vectors.append(result[None])
+        return self._stack(vectors)
+
+    def stream_images(
+        self, images: Iterable[ImageSource | Failure], batch_size: int = 32, threads: int | None = None
+    ) -> Iterator[tuple[Any, np.ndarray | Failure]]:
+        """(source, (D,) float32 unit vector or Failure) for every picture, in order, in bounded memory.
+
+        A Failure among the pictures (a folder that had none, say) is handed on in its place.
+        """
+        workers = threads or os.cpu_count() or 1
+        for source, result in stream_vectors(images, self._prepare, self._embed_squares, batch_size, workers):
+            yield source.source if isinstance(source, Failure) else source, result
+
+    def image_features(self, pixels: np.ndarray) -> np.ndarray:
+        """pixels (B, 3, S, S) float32, normalised, to features (B, D) float32, not of unit length."""
+        size = self.spec.image_size
+        if pixels.ndim != 4 or pixels.shape[1:] != (3, size, size):
+            raise DimensionError(f"pixels have shape {pixels.shape}; this model reads (B, 3, {size}, {size})")
+        return self._backend.image_features(np.ascontiguousarray(pixels, np.float32))
+
+    def text_features(self, ids: np.ndarray) -> np.ndarray:
+        """ids (B, L) integers, each row with its end id, to features (B, D) float32, not of unit length."""
+        if ids.ndim != 2 or ids.shape[1] > self.spec.context_length:
+            raise DimensionError(
+                f"ids have shape {ids.shape}; this model reads (B, at most {self.spec.context_length})"
+            )
+        is_end = ids == self.spec.end_id
+        if not is_end.any(axis=1).all():
+            raise DimensionError(f"a row of ids lacks the end id {self.spec.end_id}")
+        return self._backend.text_features(np.ascontiguousarray(ids, np.int64), is_end.argmax(axis=1))
+
+    def _prepare(self, source: ImageSource | Failure) -> np.ndarray | Failure:
+        if isinstance(source, Failure):
+            return source
+        try:
+            return prepare_image(open_image(source), self.spec)
+        except ImageError as error:
+            return error.failure(source)
+
+    def _embed_squares(self, squares: np.ndarray) -> np.ndarray:
+        return unit_rows(self._backend.image_features(normalise(squares, self.spec)))
+
+    def _embed_text_batch(self, texts: Sequence[str]) -> np.ndarray:
+        tokens = self._tokenizer.encode(texts)
+        if any(tokens.dropped) and not self._told_of_cut:
+            self._told_of_cut = True
+            cut = next(i for i, count in enumerate(tokens.dropped) if count)
+            logger.warning(
+                "%r is too long for %s: its last %d tokens were left out (said once)",
+                texts[cut][:60],
+                self.name,
+                tokens.dropped[cut],
+            )
+        return unit_rows(self._backend.text_features(tokens.ids, tokens.ends))
+
+    def _stack(self, rows: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(rows) if rows else np.zeros((0, self.embed_dim), np.float32)
+
+
+def unit_rows(features: np.ndarray) -> np.ndarray:
+    """(N, D) features at length 1, float32."""
+    lengths = np.linalg.norm(features.astype(np.float32), axis=-1, keepdims=True)
+    return np.asarray(features / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+
+
+def describe_source(source: object) -> str:
+    """A picture's source in words: its path, or what it is."""
+    if isinstance(source, bytes):
+        return f"{len(source):,} bytes"
+    if isinstance(source, np.ndarray):
+        return f"array {source.shape}"
+    return str(source) if not hasattr(source, "mode") else repr(source)

@@ -1,0 +1,93 @@
+"""What can go wrong, as types: one sentence each, with the value in it and the fix.
+
+ClipwrightError and its kinds are raised for a request that cannot be carried out. Failure is a bad input among many,
+handed on as a value so that one broken photograph never stops the rest.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+FailureCode = Literal[
+    "missing",
+    "unreadable",
+    "empty",
+    "not_an_image",
+    "truncated",
+    "too_large",
+    "unsupported_format",
+    "no_pictures",
+]
+FAILURE_CODES: tuple[FailureCode, ...] = get_args(FailureCode)
+
+
+class ClipwrightError(Exception):
+    """The request cannot be carried out; the message is one sentence that says why and what to do."""
+
+
+class RecipeError(ClipwrightError):
+    """A training recipe or another configuration is wrong."""
+
+
+class UnknownModelError(ClipwrightError):
+    """No model has this name."""
+
+
+class CheckpointError(ClipwrightError):
+    """A model file is damaged, incomplete, or not one at all."""
+
+
+class LabelError(ClipwrightError):
+    """The labels or templates cannot be used."""
+
+
+class DimensionError(ClipwrightError):
+    """Arrays that belong together differ in size."""
+
+
+class DatasetError(ClipwrightError):
+    """A data set cannot be read, or too much of it is broken."""
+
+
+class TokenizerError(ClipwrightError):
+    """A tokenizer is damaged or lacks what is needed."""
+
+
+class MissingExtraError(ClipwrightError):
+    """An optional part of clipwright is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the {extra!r} extra: pip install 'clipwright[{extra}]'")
+
+
+class InterruptedRunError(ClipwrightError):
+    """A run was asked to stop and saved its state."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One input that could not be used. source is what the caller gave (a path as it was written, or a name)."""
+
+    source: Any
+    code: FailureCode
+    message: str
+
+
+class ImageError(ClipwrightError):
+    """One picture cannot be used."""
+
+    def __init__(self, code: FailureCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def failure(self, source: Any) -> Failure:
+        return Failure(source, self.code, str(self))
+
+
+def suggestion(name: str, known: Iterable[str], count: int = 3) -> str:
+    """'; did you mean a or b?' with the known names nearest to name, or '' where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
+    return f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else ""

@@ -1,0 +1,179 @@
+"""Opening pictures: whatever comes in, upright 8-bit RGB goes out, or an ImageError that says why not."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from clipwright.errors import ImageError
+
+ImageSource = str | Path | bytes | Image.Image | np.ndarray
+"""A path, an encoded picture, an opened one, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or 0 to 1."""
+
+MAX_PIXELS = 178_956_970
+"""The largest picture that is opened: about 13,000 x 13,000, where Pillow itself stops (a gibibyte as RGBX)."""
+
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".webp",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".bmp",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+    ]
+)
+"""Lower-case endings by which a picture is recognised in a folder; the content decides what it is."""
+
+_bomb_filter = threading.Lock()
+
+
+def open_image(source: ImageSource) -> Image.Image:
+    """An upright RGB picture from any source.
+
+    EXIF orientation is applied, palettes are expanded, 16-bit values scaled, alpha laid on white, CMYK converted by
+    its embedded profile where it has one, and of an animation the first frame is taken.
+    Raises ImageError, whatever is wrong with the source.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    try:
+        image = source if isinstance(source, Image.Image) else _decode_header(source)
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise ImageError("too_large", f"claims {width:,} x {height:,} pixels; the limit is {MAX_PIXELS:,} in all")
+        image.load()
+        return _to_rgb(_upright(image))
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError("missing", "no such file") from error
+    except IsADirectoryError as error:
+        raise ImageError("unreadable", "is a folder, not a picture") from error
+    except PermissionError as error:
+        raise ImageError("unreadable", "may not be read: permission denied") from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise ImageError("too_large", f"too many pixels; the limit is {MAX_PIXELS:,}") from error
+    except UnidentifiedImageError as error:
+        raise ImageError("not_an_image", "not a picture in any format that is read here") from error
+    except Exception as error:  # decoders meet hostile bytes with every kind of exception
+        if "truncated" in str(error).lower() or isinstance(error, EOFError):
+            raise ImageError("truncated", "the file ends before the picture does") from error
+        raise ImageError("unreadable", f"broken picture: {_one_line(error)}") from error
+
+
+def _decode_header(source: str | Path | bytes) -> Image.Image:
+    _register_heif()
+    data = source if isinstance(source, bytes) else _read_file(Path(source))
+    if not data:
+        raise ImageError("empty", "the file is empty")
+    with _bomb_filter, warnings.catch_warnings():
+        # Our own limit is checked right after, and a decoder's remarks on odd metadata are not the user's.
+        warnings.simplefilter("ignore")
+        return Image.open(io.BytesIO(data))
+
+
+def _read_file(path: Path) -> bytes:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ImageError("unreadable", "not an ordinary file")  # a pipe or a device would never end
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > 2**31:
+            raise ImageError("too_large", "the file has more than 2 GiB")
+        return file.read()
+
+
+@functools.cache
+def _register_heif() -> None:
+    import pi_heif
+
+    pi_heif.register_heif_opener()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF is no reason to lose the picture
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_array(np.asarray(image), wide=True)
+    if image.mode == "CMYK":
+        return _cmyk_to_rgb(image)
+    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return _on_white(image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass  # a broken profile: fall back to the plain conversion
+    return image.convert("RGB")
+
+
+def _from_array(array: np.ndarray, wide: bool = False) -> Image.Image:
+    """A picture from (H, W), (H, W, 3) or (H, W, 4). wide: integers of more than 8 bits and floats of any range."""
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or 0 in array.shape:
+        raise ImageError("not_an_image", f"an array of shape {array.shape} is no picture; (H, W, 3) is")
+    if array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise ImageError("too_large", f"{array.shape[1]:,} x {array.shape[0]:,} pixels; the limit is {MAX_PIXELS:,}")
+    array = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    image = Image.fromarray(np.ascontiguousarray(_to_uint8(array, wide)))
+    return _on_white(image) if image.mode == "RGBA" else image.convert("RGB")
+
+
+def _to_uint8(array: np.ndarray, wide: bool) -> np.ndarray:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * 255
+    values = np.nan_to_num(array.astype(np.float64))
+    top = float(values.max())
+    if array.dtype.kind == "f":
+        full = 1.0 if top <= 1 else 255.0 if top <= 255 else 65535.0 if top <= 65535 else top
+        if full != 1.0 and not wide:
+            raise ImageError("not_an_image", f"a float picture holds 0 to 1; the largest value here is {top:g}")
+    elif array.dtype == np.uint16 or (wide and top <= 65535):
+        full = 65535.0
+    elif wide:
+        full = max(top, 1.0)
+    else:
+        raise ImageError("not_an_image", f"an array of {array.dtype} is no picture; uint8, uint16 or float 0 to 1 is")
+    return np.rint(np.clip(values / full, 0, 1) * 255).astype(np.uint8)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

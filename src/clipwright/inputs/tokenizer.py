@@ -1,0 +1,129 @@
+"""Texts to token ids: byte-pair encoding on the tokenizers library, and the cleaning that goes before it.
+
+A tokenizer is one JSON document of that library, so it travels inside the model file. Byte-pair encoding as Sennrich
+et al. 2016, over bytes and with the end of a word marked, as in OpenAI's CLIP.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import ftfy
+import numpy as np
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from clipwright.errors import TokenizerError
+from clipwright.inputs.input_spec import InputSpec
+
+START = "<|startoftext|>"
+END = "<|endoftext|>"
+_END_OF_WORD = "</w>"
+_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+"""One match a word: contractions, letters, single digits, runs of anything else (OpenAI, clip/simple_tokenizer.py)."""
+
+
+@functools.lru_cache(maxsize=50_000)  # in training and serving the same texts come again and again
+def clean_text(text: str, cleaning: str) -> str:
+    """The text as the tokenizer is to see it; cleaning is InputSpec.text_cleaning."""
+    if cleaning == "none":
+        return text
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return re.sub(r"\s+", " ", text).strip().lower()
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A batch of texts for a text tower."""
+
+    ids: np.ndarray
+    """(B, L) int64, each row start ... end, padded."""
+    ends: np.ndarray
+    """(B,) int64: where in its row each text ends."""
+    dropped: tuple[int, ...]
+    """For each text, how many tokens did not fit."""
+
+
+class Tokenizer:
+    """Texts to ids with one vocabulary and one InputSpec."""
+
+    def __init__(self, document: str, spec: InputSpec) -> None:
+        """document is the JSON of the tokenizers library; raises TokenizerError where it is damaged."""
+        try:
+            self._encoder = tokenizers.Tokenizer.from_str(document)
+        except Exception as error:  # the library raises plain Exception
+            raise TokenizerError(f"the model's tokenizer cannot be read: {error}") from error
+        self._encoder.no_padding()
+        self._encoder.no_truncation()
+        self.spec = spec
+        self.document = document
+
+    @property
+    def vocab_size(self) -> int:
+        return self._encoder.get_vocab_size(with_added_tokens=True)
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """Tokens of a batch of texts, cut to the context with the end kept."""
+        spec = self.spec
+        room = spec.context_length - 2
+        cleaned = [clean_text(text, spec.text_cleaning) for text in texts]
+        encodings = self._encoder.encode_batch(cleaned, add_special_tokens=False)
+        rows = [encoding.ids[:room] for encoding in encodings]
+        longest = max((len(row) for row in rows), default=0) + 2
+        length = spec.context_length if spec.padding == "context" else longest
+        ids = np.full((len(rows), length), spec.pad_id, np.int64)
+        for target, row in zip(ids, rows, strict=True):
+            target[: len(row) + 2] = [spec.start_id, *row, spec.end_id]
+        ends = np.array([len(row) + 1 for row in rows], np.int64)
+        dropped = tuple(max(0, len(encoding.ids) - room) for encoding in encodings)
+        return Tokens(ids, ends, dropped)
+
+
+def end_ids(document: str) -> tuple[int, int]:
+    """The ids that start and end a text in a tokenizer's JSON document. Raises TokenizerError where it has none."""
+    encoder = tokenizers.Tokenizer.from_str(document)
+    start, end = encoder.token_to_id(START), encoder.token_to_id(END)
+    if start is None or end is None:
+        raise TokenizerError(f"the tokenizer lacks {START} or {END}")
+    return start, end
+
+
+def train_tokenizer(captions: Iterable[str], vocab_size: int, cleaning: str = "lower") -> str:
+    """The JSON document of a byte-pair tokenizer learned from captions, at most vocab_size ids.
+
+    Ids stand as in OpenAI's vocabulary: 256 bytes, the same at the end of a word, merges by rank, start, end; the end
+    has the largest id. The same captions give the same document. Raises TokenizerError where vocab_size is too small.
+    """
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    symbols = alphabet + [byte + _END_OF_WORD for byte in alphabet]
+    merge_count = vocab_size - len(symbols) - 2
+    if merge_count < 0:
+        raise TokenizerError(
+            f"a vocabulary of {vocab_size} is too small: bytes and ends alone take {vocab_size - merge_count}"
+        )
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size, show_progress=False, initial_alphabet=alphabet, end_of_word_suffix=_END_OF_WORD
+    )
+    learner = _byte_pair_encoder({}, [])
+    learner.train_from_iterator((clean_text(caption, cleaning) for caption in captions), trainer)
+    learnt = json.loads(learner.to_str())["model"]["merges"]
+    # The library writes a merge as a pair; a merged symbol may be reached twice and then needs one id only.
+    merges = [(left, right) for left, right in learnt][:merge_count]
+    vocabulary = {symbol: i for i, symbol in enumerate(dict.fromkeys([*symbols, *(a + b for a, b in merges)]))}
+    encoder = _byte_pair_encoder(vocabulary, merges)
+    encoder.add_special_tokens([START, END])
+    return encoder.to_str()
+
+
+def _byte_pair_encoder(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:
+    encoder = tokenizers.Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix=_END_OF_WORD))
+    split = pre_tokenizers.Split(tokenizers.Regex(_WORDS), behavior="removed", invert=True)
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    encoder.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
+    encoder.decoder = decoders.ByteLevel()
+    return encoder

@@ -1,0 +1,40 @@
+"""The dual encoder: two towers and the temperature between them (Radford et al. 2021, §2.3)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from clipwright.model.config import ModelConfig, ResNetConfig
+from clipwright.model.modified_resnet import ModifiedResNet
+from clipwright.model.text_transformer import TextTransformer
+from clipwright.model.vision_transformer import VisionTransformer
+
+INITIAL_TEMPERATURE = 0.07
+
+
+class DualEncoder(nn.Module):
+    """A CLIP model. logit_scale holds the logarithm of the scale, ln(1 / temperature)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vision: ModifiedResNet | VisionTransformer
+        if isinstance(config.vision, ResNetConfig):
+            self.vision = ModifiedResNet(config.vision, config.embed_dim)
+        else:
+            self.vision = VisionTransformer(config.vision, config.embed_dim)
+        self.text = TextTransformer(config.text, config.embed_dim)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))
+
+    def image_features(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 3, S, S), prepared as InputSpec says, to features (B, embed_dim), not of unit length."""
+        features: Tensor = self.vision(pixels)
+        return features
+
+    def text_features(self, tokens: Tensor, ends: Tensor) -> Tensor:
+        """Tokens (B, L) and the places of their ends (B,) to features (B, embed_dim), not of unit length."""
+        features: Tensor = self.text(tokens, ends)
+        return features

@@ -1,0 +1,32 @@
+"""The contrastive loss (Radford et al. 2021, §2.3 and figure 3), with several true captions where labels made them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def contrastive_loss(image_features: Tensor, text_features: Tensor, logit_scale: Tensor, matches: Tensor) -> Tensor:
+    """Mean cross entropy of picking the true captions of each picture and the true pictures of each caption.
+
+    image_features, text_features: (B, D), any length. logit_scale: (), the logarithm of the scale. matches: (B, B)
+    bool, whether caption j is true of picture i; with the identity this is the loss of Radford et al. 2021. Captions
+    made from labels are true of every picture of their class, and share the target (Yang et al. 2022, §3.2). A picture
+    expects the less of a caption the more pictures that is true of: 'animal' may not drown 'Chihuahua'.
+    """
+    images = F.normalize(image_features.float(), dim=-1)
+    texts = F.normalize(text_features.float(), dim=-1)
+    logits = logit_scale.float().exp() * images @ texts.T  # (B, B)
+    targets = matches.to(logits.dtype)
+    by_text_targets = targets / targets.sum(dim=0)  # columns sum to 1
+    by_image_targets = by_text_targets / by_text_targets.sum(dim=1, keepdim=True)  # rows sum to 1
+    by_image = F.cross_entropy(logits, by_image_targets)
+    by_text = F.cross_entropy(logits.T, by_text_targets.T)
+    return (by_image + by_text) / 2
+
+
+def cap_temperature(logit_scale: Tensor, largest_scale: float = 100.0) -> None:
+    """Keeps the scale at most 100, in place: more was unstable (Radford et al. 2021, §2.5)."""
+    with torch.no_grad():
+        logit_scale.clamp_(max=torch.tensor(largest_scale).log().item())

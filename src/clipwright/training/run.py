@@ -1,0 +1,245 @@
+"""A training run: where recipe, data, model, optimizer and the files of a run meet."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json
+from clipwright.checkpoints.model_file import save_model
+from clipwright.errors import DatasetError, InterruptedRunError, RecipeError
+from clipwright.inputs.input_spec import InputSpec
+from clipwright.inputs.tokenizer import Tokenizer, end_ids, train_tokenizer
+from clipwright.model.dual_encoder import DualEncoder
+from clipwright.model.weights import weights_of
+from clipwright.training.batches import Batch, BatchMaker
+from clipwright.training.optimizer import build_optimizer, learning_rate
+from clipwright.training.plan import Plan
+from clipwright.training.recipe import Recipe, TrainingRecipe, recipe_table
+from clipwright.training.report import MetricsLog, StepReport
+from clipwright.training.sources import Source, open_source
+from clipwright.training.state import Progress, read_state, restore_state, save_state
+from clipwright.training.step import StepResult, to_device, train_step
+
+MODEL_FILE = "model.safetensors"
+_LEARNED_CAPTIONS = 1_000_000
+"""The vocabulary is learned from at most so many captions."""
+_FREE_KEYS = ("workers", "threads", "device", "log_every", "checkpoint_every", "evaluate_every")
+"""What a resumed run may change: it decides how the run is carried out, not what it makes."""
+_KEPT_REASONS = 20
+"""So many broken samples are listed when there are too many."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """The model in training, for whoever measures it: the module lives on, so measure before going on."""
+
+    model: DualEncoder
+    tokenizer: Tokenizer
+
+
+Evaluator = Callable[[Trainee], Iterable[tuple[str, float]]]
+
+
+def train(
+    recipe: Recipe,
+    recipe_folder: Path,
+    out: Path,
+    evaluators: Sequence[Evaluator] = (),
+    on_report: Callable[[StepReport], None] = lambda report: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Trains what the recipe says into the folder out, going on where an earlier run there was stopped.
+
+    Gives the path of the model file. Raises InterruptedRunError, with all state saved, once should_stop says so;
+    RecipeError and DatasetError where recipe and data do not fit, or too many samples are broken.
+    """
+    settings = recipe.training
+    device = _choose_device(settings)
+    out.mkdir(parents=True, exist_ok=True)
+    sources = [open_source(source, recipe_folder) for source in recipe.sources]
+    state = read_state(out)
+    document = state["tokenizer"] if state else _learn_tokenizer(recipe, sources)
+    tokenizer = Tokenizer(document, _input_spec(recipe, document))
+
+    torch.manual_seed(settings.seed)
+    model = DualEncoder(recipe.config).to(device)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(model, settings)
+    identity = _identity(recipe)
+    progress = restore_state(state, out, model, optimizer, identity) if state else Progress()
+
+    def save() -> None:
+        save_state(out, model, optimizer, progress, identity, document)
+
+    plan = Plan(sources, settings.batch_size, settings.seed)
+    batches = BatchMaker(sources, plan, recipe.augment, tokenizer, tokenizer.spec)
+    sizes = [_image_size(step, recipe) for step in range(settings.steps)]
+    trainee = Trainee(model, tokenizer)
+    with MetricsLog(out, progress.step) as log:
+        stream = batches.stream(sizes, progress.step, settings.workers)
+        clock = _Clock(settings, progress)
+        for batch in clock.time_waits(stream):
+            model.train()
+            rate = learning_rate(progress.step, settings)
+            result = train_step(model, optimizer, to_device(batch, device), rate, settings)
+            progress.step += 1
+            _count_broken(batch, progress, settings, save)
+            last = progress.step == settings.steps
+            if progress.step % settings.log_every == 0 or last:
+                report = clock.report(result, rate)
+                log.write(progress.step, _values(report))
+                on_report(report)
+            if progress.step % settings.evaluate_every == 0 or last:
+                with clock.paused():
+                    model.eval()
+                    log.write(progress.step, {name: value for run in evaluators for name, value in run(trainee)})
+            if progress.step % settings.checkpoint_every == 0 or last or should_stop():
+                save()
+            if should_stop() and not last:
+                raise InterruptedRunError(f"stopped after step {progress.step}; the same command goes on from there")
+    return _save_model(out, recipe, trainee, progress)
+
+
+class _Clock:
+    """Speed of a run: samples a second, time left, and how much of it was spent waiting for batches."""
+
+    def __init__(self, settings: TrainingRecipe, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._begun = time.perf_counter()
+        self._waited = 0.0
+        self._step = progress.step
+
+    def time_waits(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        while True:
+            asked = time.perf_counter()
+            batch = next(batches, None)
+            self._waited += time.perf_counter() - asked
+            if batch is None:
+                return
+            yield batch
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens inside is not counted as training."""
+        begun = time.perf_counter()
+        yield
+        self._begun += time.perf_counter() - begun
+
+    def report(self, result: StepResult, rate: float) -> StepReport:
+        """The report on the steps since the last one."""
+        now, progress, steps = time.perf_counter(), self._progress, self._settings.steps
+        seconds = now - self._begun
+        speed = (progress.step - self._step) / seconds
+        progress.seconds += seconds
+        report = StepReport(
+            step=progress.step,
+            steps=steps,
+            loss=result.loss,
+            scale=result.scale,
+            gradient_norm=result.gradient_norm,
+            learning_rate=rate,
+            samples_per_second=speed * self._settings.batch_size,
+            waited=self._waited / seconds,
+            seconds_left=(steps - progress.step) / speed,
+            broken=progress.broken,
+        )
+        self._begun, self._waited, self._step = now, 0.0, progress.step
+        return report
+
+
+def _values(report: StepReport) -> dict[str, float]:
+    names = ("loss", "scale", "gradient_norm", "learning_rate", "samples_per_second", "waited", "broken")
+    return {name: float(getattr(report, name)) for name in names}
+
+
+def _choose_device(settings: TrainingRecipe) -> torch.device:
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    if settings.device == "cuda" and found != "cuda":
+        raise RecipeError("training.device is 'cuda', but torch finds no CUDA here; take 'auto' or 'cpu'")
+    return torch.device(found if settings.device == "auto" else settings.device)
+
+
+def _learn_tokenizer(recipe: Recipe, sources: Sequence[Source]) -> str:
+    captions = itertools.chain.from_iterable(source.captions.corpus() for source in sources)
+    return train_tokenizer(itertools.islice(captions, _LEARNED_CAPTIONS), recipe.config.text.vocab_size)
+
+
+def _input_spec(recipe: Recipe, document: str) -> InputSpec:
+    start, end = end_ids(document)
+    return InputSpec(
+        image_size=recipe.config.vision.image_size,
+        context_length=recipe.config.text.context_length,
+        start_id=start,
+        end_id=end,
+        pad_id=0,
+    )
+
+
+def _image_size(step: int, recipe: Recipe) -> int:
+    size = recipe.config.vision.image_size
+    for change in recipe.training.image_sizes:
+        if step >= change.start * recipe.training.steps:
+            size = change.image_size
+    return size
+
+
+def _identity(recipe: Recipe) -> str:
+    """What must be the same for a run to be gone on with."""
+    table: dict[str, Any] = recipe_table(recipe)
+    for key in _FREE_KEYS:
+        table["training"].pop(key, None)
+    del table["model"]
+    table.pop("evaluations", None)
+    return canonical_json(table).decode()
+
+
+def _count_broken(batch: Batch, progress: Progress, settings: TrainingRecipe, save: Callable[[], None]) -> None:
+    """Logs samples that could not be read, and stops the run where they are too large a share."""
+    progress.samples_read += settings.batch_size + len(batch.broken)
+    progress.broken += len(batch.broken)
+    progress.broken_names += [reason for reason in batch.broken if len(progress.broken_names) < _KEPT_REASONS]
+    for reason in batch.broken:
+        logger.warning("skipped %s", reason)
+    # A handful is no share yet: at least as many samples as make one broken one tolerable must have been read.
+    if progress.broken > max(1, settings.max_broken * progress.samples_read):
+        save()
+        share = progress.broken / progress.samples_read
+        raise DatasetError(
+            f"{progress.broken} of {progress.samples_read} samples are broken ({share:.1%}; training.max_broken allows "
+            f"{settings.max_broken:.1%}): {'; '.join(progress.broken_names)}"
+        )
+
+
+def _save_model(out: Path, recipe: Recipe, trainee: Trainee, progress: Progress) -> Path:
+    path = out / MODEL_FILE
+    provenance = {
+        "name": recipe.model.name,
+        "licence": recipe.model.licence,
+        "data": list(recipe.model.data),
+        "recipe": recipe_table(recipe),
+        "samples": progress.step * recipe.training.batch_size,
+        "training_seconds": round(progress.seconds),
+        "torch": torch.__version__,
+    }
+    checkpoint = Checkpoint(
+        config=recipe.config,
+        spec=trainee.tokenizer.spec,
+        tokenizer=trainee.tokenizer.document,
+        weights=weights_of(trainee.model),
+        provenance=provenance,
+    )
+    save_model(path, checkpoint)
+    return path

@@ -1,0 +1,239 @@
+"""Where training pairs come from. A source is a numbered list: the same number always gives the same pair.
+
+A source is pictures and captions that were brought into the same order. Pictures stand in a Parquet file, in tar files
+or in files of their own; captions are a picture's own, or made from its label.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from clipwright.errors import DatasetError
+from clipwright.inputs.images import IMAGE_SUFFIXES
+from clipwright.inputs.parquet_images import ParquetImages
+from clipwright.inputs.tar_images import TarImages
+from clipwright.training.recipe import SourceRecipe
+
+_OWN_NAME = 0.75
+"""How often a label's caption uses the class's own name, where it has others."""
+
+
+class Images(Protocol):
+    """Numbered pictures, still encoded. name is how a picture is called in the log."""
+
+    def __len__(self) -> int: ...
+    def image(self, index: int, /) -> bytes | Path: ...
+    def name(self, index: int, /) -> str: ...
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One caption of a picture. name is what a label's caption calls the class; None for a caption of its own."""
+
+    text: str
+    name: str | None
+
+
+class Captions(Protocol):
+    """The captions of numbered pictures."""
+
+    def draw(self, index: int, random: np.random.Generator, /) -> Caption: ...
+    def true_names(self, index: int, /) -> frozenset[str]:
+        """The names under which labels' captions may rightly call this picture."""
+
+    def corpus(self) -> Iterator[str]:
+        """Texts from which a vocabulary is learned."""
+
+
+class FileImages:
+    """Pictures in files of their own."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def image(self, index: int) -> Path:
+        return self._paths[index]
+
+    def name(self, index: int) -> str:
+        return str(self._paths[index])
+
+
+class OwnCaptions:
+    """Captions that were written for the pictures."""
+
+    def __init__(self, captions: Sequence[Sequence[str]]) -> None:
+        self._captions = captions
+
+    def draw(self, index: int, random: np.random.Generator) -> Caption:
+        captions = self._captions[index]
+        return Caption(captions[int(random.integers(len(captions)))], None)
+
+    def true_names(self, index: int) -> frozenset[str]:
+        return frozenset()
+
+    def corpus(self) -> Iterator[str]:
+        return itertools.chain.from_iterable(self._captions)
+
+
+class LabelCaptions:
+    """Captions made from labels: a template with the class's own name, or sometimes another of its names."""
+
+    def __init__(
+        self, labels: Sequence[int], classes: Sequence[str], others: dict[str, list[str]], templates: tuple[str, ...]
+    ) -> None:
+        unknown = [name for name in others if name not in classes]
+        if unknown:
+            raise DatasetError(f"names are given for classes that the data lack: {', '.join(unknown[:3])}")
+        if labels and not 0 <= min(labels) <= max(labels) < len(classes):
+            raise DatasetError(
+                f"labels reach from {min(labels)} to {max(labels)}, but there are {len(classes)} classes"
+            )
+        self._labels = labels
+        self._classes = classes
+        self._others = [others.get(name, []) for name in classes]
+        self._true = [
+            frozenset(n.lower() for n in (own, *more)) for own, more in zip(classes, self._others, strict=True)
+        ]
+        self._templates = templates
+
+    def draw(self, index: int, random: np.random.Generator) -> Caption:
+        label = self._labels[index]
+        others = self._others[label]
+        own = not others or random.random() < _OWN_NAME
+        name = self._classes[label] if own else others[int(random.integers(len(others)))]
+        template = self._templates[int(random.integers(len(self._templates)))]
+        return Caption(template.format(name), name.lower())
+
+    def true_names(self, index: int) -> frozenset[str]:
+        return self._true[self._labels[index]]
+
+    def corpus(self) -> Iterator[str]:
+        """Every caption that can be drawn, as often as captions of its class are, in hundreds."""
+        counts = np.bincount(np.asarray(self._labels, np.int64), minlength=len(self._classes))
+        for own, others, count in zip(self._classes, self._others, counts, strict=True):
+            for name in (own, *others):
+                for template in self._templates:
+                    yield from itertools.repeat(template.format(name), 1 + int(count) // 100)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pictures, their captions, and which of them are trained on."""
+
+    images: Images
+    captions: Captions
+    rows: np.ndarray
+    """(N,) int64: the numbers that are trained on; the others are held out."""
+    weight: float
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def open_source(recipe: SourceRecipe, folder: Path) -> Source:
+    """The source that a recipe in this folder names. Raises DatasetError where it is missing, empty or does not fit."""
+    files = _find_files(recipe.path, folder)
+    others = _read_names(folder / recipe.names) if recipe.names else {}
+    classes = _read_classes(folder / recipe.classes) if recipe.classes else None
+    images: Images
+    own: Sequence[Sequence[str]] | None = None
+    labels: Sequence[int] = ()
+    if recipe.kind == "parquet":
+        if len(files) != 1:
+            raise DatasetError(f"{recipe.path!r} matches {len(files)} files; give each Parquet file its own source")
+        images = table = ParquetImages(files[0])
+        own = table.captions() if table.has_captions else None
+        labels = table.labels() if own is None else ()
+        classes = classes or table.class_names
+    elif recipe.kind == "webdataset":
+        images = tars = TarImages(files)
+        own, labels = tars.captions, tars.labels
+    else:
+        images, own = _read_folder(files[0]) if recipe.kind == "folder" else _read_csv(files[0])
+    if not len(images):
+        raise DatasetError(f"{recipe.path!r} holds no pictures with captions")
+    captions: Captions
+    if own is not None:
+        captions = OwnCaptions(own)
+    elif classes is None:
+        raise DatasetError(f"{recipe.path!r} has labels but no names for them; give a JSON list with classes = ...")
+    else:
+        captions = LabelCaptions(labels, classes, others, recipe.templates)
+    rows = np.arange(len(images))
+    if recipe.hold_out is not None:
+        rows = rows[~held_out(len(images), recipe.hold_out)]
+    return Source(images, captions, rows, recipe.weight)
+
+
+def held_out(count: int, every: int) -> np.ndarray:
+    """(count,) bool: the last of each `every` rows, which training leaves alone."""
+    return np.asarray(np.arange(count) % every == every - 1)
+
+
+def _find_files(pattern: str, folder: Path) -> list[Path]:
+    found = sorted(Path(name) for name in glob.glob(str(folder / pattern), recursive=True))
+    if not found:
+        raise DatasetError(f"no file matches {str(folder / pattern)!r}, which the recipe names")
+    return found
+
+
+def _read_names(path: Path) -> dict[str, list[str]]:
+    table = _read_json(path)
+    if not isinstance(table, dict) or not all(isinstance(names, list) for names in table.values()):
+        raise DatasetError(f"{str(path)!r} must map each class to a list of its other names")
+    return {str(own): [str(name) for name in names] for own, names in table.items()}
+
+
+def _read_classes(path: Path) -> list[str]:
+    classes = _read_json(path)
+    if not isinstance(classes, list):
+        raise DatasetError(f"{str(path)!r} must be a list of class names, the first for label 0")
+    return [str(name) for name in classes]
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{str(path)!r} cannot be read as JSON: {error}") from error
+
+
+def _read_folder(folder: Path) -> tuple[FileImages, list[list[str]]]:
+    """Pictures with a text file of the same stem beside them, one caption a line."""
+    if not folder.is_dir():
+        raise DatasetError(f"{str(folder)!r} is no folder")
+    paths, captions = [], []
+    for path in sorted(folder.rglob("*")):
+        text = path.with_suffix(".txt")
+        if path.suffix.lower() in IMAGE_SUFFIXES and text.is_file():
+            lines = [line.strip() for line in text.read_text(encoding="utf-8", errors="replace").splitlines()]
+            lines = [line for line in lines if line]
+            if lines:
+                paths.append(path)
+                captions.append(lines)
+    return FileImages(paths), captions
+
+
+def _read_csv(path: Path) -> tuple[FileImages, list[list[str]]]:
+    """Columns 'image' (a path from the CSV's folder) and 'caption'; rows of one image are joined."""
+    captions: dict[str, list[str]] = {}
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        reader = csv.DictReader(file)
+        if not {"image", "caption"} <= set(reader.fieldnames or ()):
+            raise DatasetError(f"{str(path)!r} needs the columns 'image' and 'caption' in its first line")
+        for row in reader:
+            if row["image"] and row["caption"]:
+                captions.setdefault(row["image"], []).append(row["caption"])
+    return FileImages([path.parent / name for name in captions]), list(captions.values())
