@@ -39,9 +39,9 @@ class Checkpoint:
         digest.update(canonical_json({"config": config_table(self.config), "spec": write_record(self.spec)}))
         digest.update(hashlib.sha256(self.tokenizer.encode()).digest())
         for name in sorted(self.weights):
-            array = np.ascontiguousarray(self.weights[name], np.float32)
+            array = np.asarray(self.weights[name], np.float32, order="C")
             digest.update(f"{name} {array.shape}".encode())
-            digest.update(array.data)
+            digest.update(array.tobytes())
         return digest.hexdigest()[:16]
 
 

@@ -11,6 +11,8 @@ from clipwright.errors import UnknownModelError, suggestion
 
 STARTER = "starter"
 NAMES = (STARTER,)
+MODEL_FILE = "model.safetensors"
+"""How the model file in a folder is called."""
 
 
 def load_checkpoint(name: str | Path) -> Checkpoint:
@@ -18,15 +20,15 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
 
     Raises UnknownModelError, with the nearest names, where there is no such model.
     """
-    path = starter_path() if name == STARTER else Path(name)
+    return load_model(model_path(name))
+
+
+def model_path(name: str | Path) -> Path:
+    """Where the file of a model lies. Raises UnknownModelError, with the nearest names, where there is none."""
+    path = Path(str(resources.files("clipwright") / "starter")) if name == STARTER else Path(name)
     if path.is_dir():
-        path = path / "model.safetensors"
+        path = path / MODEL_FILE
     if not path.is_file():
         near = suggestion(str(name), NAMES) or f"; known: {', '.join(NAMES)}, or the path of a model file"
         raise UnknownModelError(f"no model {str(name)!r}{near}")
-    return load_model(path)
-
-
-def starter_path() -> Path:
-    """The starter's file inside the package."""
-    return Path(str(resources.files("clipwright") / "starter" / "model.safetensors"))
+    return path

@@ -71,3 +71,10 @@ def read_texts(argument: str) -> list[str]:
     except UnicodeDecodeError as error:
         raise LabelError(f"{argument!r} is not UTF-8 text, so it cannot be read as a list") from error
     return [line.strip() for line in lines if line.strip()]
+
+
+def texts_options(command: Command) -> Command:
+    """--texts and --text, which may be mixed."""
+    single = click.option("--text", "single_texts", multiple=True, metavar="TEXT", help="One text; may repeat.")
+    several = click.option("--texts", metavar="A,B,...|FILE", help="Texts; or a file with one a line.")
+    return several(single(command))

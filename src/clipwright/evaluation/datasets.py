@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clipwright.errors import DatasetError
-from clipwright.inputs.parquet_images import ParquetImages
+from clipwright.inputs.parquet_images import ParquetImages, held_out
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,19 @@ class CaptionedImages:
 
 
 def open_dataset(
-    path: Path, class_names: list[str] | None = None, rows: np.ndarray | None = None, limit: int | None = None
+    path: Path, class_names: list[str] | None = None, limit: int | None = None, hold_out: int | None = None
 ) -> LabelledImages | CaptionedImages:
-    """The data set in a Parquet file; rows restricts it, and limit takes at most so many of them, evenly spread.
+    """The data set in a Parquet file.
+
+    hold_out takes only the rows that a training source with that number holds back; limit at most so many rows,
+    evenly spread.
 
     Raises DatasetError where it has neither labels nor captions, or labels without names.
     """
     table = ParquetImages(path)
-    chosen = np.arange(len(table)) if rows is None else rows
+    chosen = np.arange(len(table))
+    if hold_out is not None:
+        chosen = chosen[held_out(len(table), hold_out)]
     if limit is not None and len(chosen) > limit:
         chosen = chosen[np.linspace(0, len(chosen) - 1, limit).astype(np.int64)]
     if not len(chosen):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import io
 import os
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from clipwright.errors import ImageError
+from clipwright.inputs import heif
 
 ImageSource = str | Path | bytes | Image.Image | np.ndarray
 """A path, an encoded picture, an opened one, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or 0 to 1."""
@@ -43,7 +45,21 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Lower-case endings by which a picture is recognised in a folder; the content decides what it is."""
 
-_bomb_filter = threading.Lock()
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM")
+"""What is decoded. Pillow knows more, some of it by starting other programs on the file (EPS: Ghostscript)."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to what makes the picture upright."""
+
+_filters = threading.Lock()
 
 
 def open_image(source: ImageSource) -> Image.Image:
@@ -60,11 +76,16 @@ def open_image(source: ImageSource) -> Image.Image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise ImageError("too_large", f"claims {width:,} x {height:,} pixels; the limit is {MAX_PIXELS:,} in all")
-        image.load()
-        return _to_rgb(_upright(image))
+        if width * height == 0:
+            raise ImageError("not_an_image", f"a picture of {width} x {height} pixels shows nothing")
+        _load(image)
+        opened = _to_rgb(_upright(image))
+        opened = opened.copy() if opened is source else opened
+        opened.info = {}  # what it said of orientation and transparency holds no longer
+        return opened
     except ImageError:
         raise
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageError("missing", "no such file") from error
     except IsADirectoryError as error:
         raise ImageError("unreadable", "is a folder, not a picture") from error
@@ -81,14 +102,29 @@ def open_image(source: ImageSource) -> Image.Image:
 
 
 def _decode_header(source: str | Path | bytes) -> Image.Image:
-    _register_heif()
+    heif.register()
     data = source if isinstance(source, bytes) else _read_file(Path(source))
     if not data:
         raise ImageError("empty", "the file is empty")
-    with _bomb_filter, warnings.catch_warnings():
-        # Our own limit is checked right after, and a decoder's remarks on odd metadata are not the user's.
+    heif.check(data)
+    with _without_warnings():  # among them Pillow's on many pixels: our own limit is checked right after
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
+
+
+def _load(image: Image.Image) -> None:
+    if image.format == "TIFF":  # decoding one ends with reading its metadata once more
+        with _without_warnings():
+            image.load()
+    else:
+        image.load()
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """A decoder's remarks on odd metadata are not the user's. The filters belong to all threads, hence the lock."""
+    with _filters, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Image.open(io.BytesIO(data))
+        yield
 
 
 def _read_file(path: Path) -> bytes:
@@ -100,18 +136,13 @@ def _read_file(path: Path) -> bytes:
         return file.read()
 
 
-@functools.cache
-def _register_heif() -> None:
-    import pi_heif
-
-    pi_heif.register_heif_opener()
-
-
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(image)
+        with _without_warnings():
+            turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # broken EXIF is no reason to lose the picture
         return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -160,19 +191,22 @@ def _to_uint8(array: np.ndarray, wide: bool) -> np.ndarray:
         return array
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * 255
-    values = np.nan_to_num(array.astype(np.float64))
+    if array.dtype.kind not in "uif":
+        raise ImageError("not_an_image", f"an array of {array.dtype} is no picture; uint8, uint16 or float 0 to 1 is")
+    values = np.nan_to_num(array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64), copy=False)
     top = float(values.max())
     if array.dtype.kind == "f":
         full = 1.0 if top <= 1 else 255.0 if top <= 255 else 65535.0 if top <= 65535 else top
         if full != 1.0 and not wide:
             raise ImageError("not_an_image", f"a float picture holds 0 to 1; the largest value here is {top:g}")
-    elif array.dtype == np.uint16 or (wide and top <= 65535):
+    elif array.dtype in (np.dtype("<u2"), np.dtype(">u2")) or (wide and top <= 65535):
         full = 65535.0
     elif wide:
         full = max(top, 1.0)
     else:
         raise ImageError("not_an_image", f"an array of {array.dtype} is no picture; uint8, uint16 or float 0 to 1 is")
-    return np.rint(np.clip(values / full, 0, 1) * 255).astype(np.uint8)
+    values *= 255 / full  # in place: a large picture of wide numbers is many times its file already
+    return np.rint(values, out=values).clip(0, 255, out=values).astype(np.uint8)
 
 
 def _one_line(error: Exception) -> str:

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from clipwright.errors import DatasetError, MissingExtraError
 
 
@@ -33,7 +35,8 @@ class ParquetImages:
             raise DatasetError(f"no data set at {str(path)!r}") from error
         except (pa.ArrowException, OSError) as error:
             raise DatasetError(f"{str(path)!r} cannot be read as Parquet: {error}") from error
-        if "image" not in wanted or not pa.types.is_struct(schema.field("image").type):
+        kind = schema.field("image").type if "image" in wanted else pa.null()
+        if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
             raise DatasetError(
                 f"{str(path)!r} has no column 'image' of pictures; its columns: {', '.join(schema.names)}"
             )
@@ -78,6 +81,11 @@ class ParquetImages:
         if "caption" in self._table.column_names:
             return [[caption] for caption in self._table.column("caption").to_pylist()]
         raise DatasetError(f"{str(self.path)!r} has no column 'captions' or 'caption'")
+
+
+def held_out(count: int, every: int) -> np.ndarray:
+    """(count,) bool: the last of each `every` rows, which training leaves alone."""
+    return np.asarray(np.arange(count) % every == every - 1)
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> list[str] | None:

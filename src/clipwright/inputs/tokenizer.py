@@ -32,7 +32,7 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 def clean_text(text: str, cleaning: str) -> str:
     """The text as the tokenizer is to see it; cleaning is InputSpec.text_cleaning."""
     if cleaning == "none":
-        return text
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half a character has no bytes
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return re.sub(r"\s+", " ", text).strip().lower()
 
@@ -54,10 +54,7 @@ class Tokenizer:
 
     def __init__(self, document: str, spec: InputSpec) -> None:
         """document is the JSON of the tokenizers library; raises TokenizerError where it is damaged."""
-        try:
-            self._encoder = tokenizers.Tokenizer.from_str(document)
-        except Exception as error:  # the library raises plain Exception
-            raise TokenizerError(f"the model's tokenizer cannot be read: {error}") from error
+        self._encoder = _read_document(document)
         self._encoder.no_padding()
         self._encoder.no_truncation()
         self.spec = spec
@@ -84,9 +81,16 @@ class Tokenizer:
         return Tokens(ids, ends, dropped)
 
 
+def _read_document(document: str) -> tokenizers.Tokenizer:
+    try:
+        return tokenizers.Tokenizer.from_str(document)
+    except Exception as error:  # the library raises plain Exception
+        raise TokenizerError(f"the model's tokenizer cannot be read: {error}") from error
+
+
 def end_ids(document: str) -> tuple[int, int]:
     """The ids that start and end a text in a tokenizer's JSON document. Raises TokenizerError where it has none."""
-    encoder = tokenizers.Tokenizer.from_str(document)
+    encoder = _read_document(document)
     start, end = encoder.token_to_id(START), encoder.token_to_id(END)
     if start is None or end is None:
         raise TokenizerError(f"the tokenizer lacks {START} or {END}")
@@ -100,14 +104,19 @@ def train_tokenizer(captions: Iterable[str], vocab_size: int, cleaning: str = "l
     has the largest id. The same captions give the same document. Raises TokenizerError where vocab_size is too small.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    symbols = alphabet + [byte + _END_OF_WORD for byte in alphabet]
+    at_ends = [byte + _END_OF_WORD for byte in alphabet]
+    symbols = alphabet + at_ends
     merge_count = vocab_size - len(symbols) - 2
     if merge_count < 0:
         raise TokenizerError(
             f"a vocabulary of {vocab_size} is too small: bytes and ends alone take {vocab_size - merge_count}"
         )
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, show_progress=False, initial_alphabet=alphabet, end_of_word_suffix=_END_OF_WORD
+        vocab_size=vocab_size,
+        show_progress=False,
+        initial_alphabet=alphabet,
+        special_tokens=at_ends,  # else numbered as they are met, in an order by chance, by which ties are settled
+        end_of_word_suffix=_END_OF_WORD,
     )
     learner = _byte_pair_encoder({}, [])
     learner.train_from_iterator((clean_text(caption, cleaning) for caption in captions), trainer)

@@ -3,40 +3,56 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image
 
 from clipwright.training.recipe import AugmentRecipe
 
 
-def augment(image: Image.Image, size: int, recipe: AugmentRecipe, random: np.random.Generator) -> np.ndarray:
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Shares of red, green and blue in the grey of a pixel (ITU-R BT.601)."""
+
+
+def augment(
+    image: Image.Image, size: int, recipe: AugmentRecipe, squeezed_from: Sequence[float], random: np.random.Generator
+) -> np.ndarray:
     """A random view of the picture, (size, size, 3) uint8.
 
-    Where pictures were squeezed into squares, a shape that this one may have had is drawn first and the crop is taken
-    in that shape, so that what is in it stands at its true width and height. Crops as Szegedy et al. 2015, §6.
+    Where pictures were squeezed into squares, squeezed_from holds the shapes (width by height) that they may have had.
+    One is drawn and the crop is taken in that shape, so that what is in it stands at its true width and height.
+    Crops as Szegedy et al. 2015, §6.
     """
-    box = _crop_box(image.size, recipe, random)
+    shape = image.width / image.height
+    if squeezed_from:
+        shape = squeezed_from[int(random.integers(len(squeezed_from)))]
+    box = _crop_box(image.size, shape, recipe, random)
     view = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     if random.random() < recipe.flip:
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if recipe.colour:
-        low, high = 1 - recipe.colour, 1 + recipe.colour
-        for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-            view = enhancer(view).enhance(random.uniform(low, high))
-    return np.asarray(view)
+    square = np.asarray(view)
+    return _change_colours(square, recipe.colour, random) if recipe.colour else square
+
+
+def _change_colours(square: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
+    """Scales brightness, contrast round the mean, and saturation round the grey of each pixel."""
+    brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
+    pixels = square.astype(np.float32)
+    grey = (pixels @ _LUMA)[:, :, None]
+    pixels = brightness * (contrast * (saturation * (pixels - grey) + grey - grey.mean()) + grey.mean())
+    return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
 def _crop_box(
-    size: tuple[int, int], recipe: AugmentRecipe, random: np.random.Generator
+    size: tuple[int, int], shape: float, recipe: AugmentRecipe, random: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """left, top, right, bottom of the crop, in the coordinates of the picture as it is."""
+    """left, top, right, bottom of the crop in a picture of this size, whose true width by height is shape."""
     width, height = size
-    before = recipe.squeezed_from[random.integers(len(recipe.squeezed_from))]  # width by height
     area = random.uniform(*recipe.area)
     aspect = math.exp(random.uniform(math.log(recipe.aspect[0]), math.log(recipe.aspect[1])))
-    # In units of the picture's own sides, after its shape was set right.
-    shape = aspect / (before * width / height)
-    across, down = min(1.0, math.sqrt(area * shape)), min(1.0, math.sqrt(area / shape))
+    across, down = math.sqrt(area * aspect / shape), math.sqrt(area * shape / aspect)  # in sides of the picture
+    largest = max(across, down, 1.0)  # a crop that would stick out is made smaller: its aspect is what counts
+    across, down = across / largest, down / largest
     left, top = random.random() * (1 - across) * width, random.random() * (1 - down) * height
     return left, top, left + across * width, top + down * height

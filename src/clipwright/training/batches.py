@@ -32,7 +32,7 @@ class Batch:
     """What one step trains on."""
 
     pixels: np.ndarray
-    """(B, 3, S, S) float32, normalised, laid out channels last."""
+    """(B, 3, S, S) float32, normalised, lying channels last."""
     tokens: np.ndarray
     """(B, L) int64."""
     ends: np.ndarray
@@ -107,7 +107,7 @@ class BatchMaker:
                 position = self._plan.stand_in(source_number, step, place, attempt)
                 continue
             caption = source.captions.draw(row, random)
-            square = augment(image, size, self._recipe, random)
+            square = augment(image, size, self._recipe, source.squeezed_from, random)
             return _Sample(square, caption, source.captions.true_names(row), tuple(broken))
         raise DatasetError(f"{_MOST_STAND_INS} broken samples in a row, the last {broken[-1]}; is the data complete?")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from clipwright.checkpoints.checkpoint import TOWER_KINDS
 from clipwright.errors import RecipeError
-from clipwright.model.config import ModelConfig
+from clipwright.model.config import ModelConfig, VisionTransformerConfig
 from clipwright.records import read_record, write_record
 
 TEMPLATES = ("a photo of a {}.",)
@@ -33,12 +33,17 @@ class SourceRecipe:
     """JSON list of class names by label; none: the names in the file's own metadata."""
     names: str | None = None
     """JSON: class name to a list of other names for it. The class's own name is used three times in four."""
+    squeezed_from: tuple[float, ...] = ()
+    """Width by height that its pictures may have had before they were squeezed into squares; one is drawn each time
+    and undone. Empty: they were not squeezed."""
     hold_out: int | None = None
     """Every so many-th row is never trained on, and is what an evaluation with the same number measures."""
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
             raise ValueError(f"weight must be above 0, not {self.weight}")
+        if any(ratio <= 0 for ratio in self.squeezed_from):
+            raise ValueError(f"squeezed_from must hold ratios above 0, not {self.squeezed_from}")
         if self.hold_out is not None and self.hold_out < 2:
             raise ValueError(f"hold_out must be at least 2, not {self.hold_out}")
         if any(template.count("{}") != 1 for template in self.templates) or not self.templates:
@@ -52,9 +57,7 @@ class AugmentRecipe:
     area: tuple[float, float] = (0.4, 1.0)
     """The crop's share of the picture, drawn evenly."""
     aspect: tuple[float, float] = (0.8, 1.25)
-    """Width by height of the crop, drawn evenly in its logarithm, on the picture as it was before it was squeezed."""
-    squeezed_from: tuple[float, ...] = (1.0,)
-    """Width by height that the pictures may have had before they were made square; one is drawn and undone."""
+    """Width by height of the crop, drawn evenly in its logarithm."""
     flip: float = 0.5
     """Probability of mirroring left and right."""
     colour: float = 0.0
@@ -65,8 +68,6 @@ class AugmentRecipe:
             raise ValueError(f"area must be two shares of 1 in order, not {self.area}")
         if not 0 < self.aspect[0] <= self.aspect[1]:
             raise ValueError(f"aspect must be two ratios in order, not {self.aspect}")
-        if not self.squeezed_from or min(self.squeezed_from) <= 0:
-            raise ValueError(f"squeezed_from must hold ratios above 0, not {self.squeezed_from}")
         if not 0 <= self.flip <= 1 or not 0 <= self.colour < 1:
             raise ValueError("flip and colour are shares between 0 and 1")
 
@@ -163,9 +164,14 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ValueError("a recipe needs at least one entry in sources")
-        largest = self.config.vision.image_size
-        if any(step.image_size > largest for step in self.training.image_sizes):
-            raise ValueError(f"image_sizes may not exceed the model's image_size {largest}")
+        vision = self.config.vision
+        for step in self.training.image_sizes:
+            if step.image_size > vision.image_size:
+                raise ValueError(f"image_sizes may not exceed the model's image_size {vision.image_size}")
+            if isinstance(vision, VisionTransformerConfig) and step.image_size != vision.image_size:
+                raise ValueError("image_sizes need a resnet: a vision transformer reads one size only")
+            if step.image_size % 32:
+                raise ValueError(f"image_sizes must be multiples of 32, not {step.image_size}")
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

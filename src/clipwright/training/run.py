@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json
+from clipwright.checkpoints.load import MODEL_FILE
 from clipwright.checkpoints.model_file import save_model
 from clipwright.errors import DatasetError, InterruptedRunError, RecipeError
 from clipwright.inputs.input_spec import InputSpec
@@ -29,10 +30,9 @@ from clipwright.training.sources import Source, open_source
 from clipwright.training.state import Progress, read_state, restore_state, save_state
 from clipwright.training.step import StepResult, to_device, train_step
 
-MODEL_FILE = "model.safetensors"
 _LEARNED_CAPTIONS = 1_000_000
 """The vocabulary is learned from at most so many captions."""
-_FREE_KEYS = ("workers", "threads", "device", "log_every", "checkpoint_every", "evaluate_every")
+_FREE_KEYS = ("workers", "threads", "device", "max_broken", "log_every", "checkpoint_every", "evaluate_every")
 """What a resumed run may change: it decides how the run is carried out, not what it makes."""
 _KEPT_REASONS = 20
 """So many broken samples are listed when there are too many."""
@@ -50,19 +50,31 @@ class Trainee:
 Evaluator = Callable[[Trainee], Iterable[tuple[str, float]]]
 
 
+@dataclass(frozen=True)
+class RunObserver:
+    """Who watches a run."""
+
+    on_report: Callable[[StepReport], None] = lambda report: None
+    """Called every log_every steps."""
+    on_evaluation: Callable[[int, Mapping[str, float]], None] = lambda step, values: None
+    """Called with the step and what was measured after it."""
+    should_stop: Callable[[], bool] = lambda: False
+    """Asked after every step; True saves the state and ends the run."""
+
+
 def train(
     recipe: Recipe,
     recipe_folder: Path,
     out: Path,
     evaluators: Sequence[Evaluator] = (),
-    on_report: Callable[[StepReport], None] = lambda report: None,
-    should_stop: Callable[[], bool] = lambda: False,
+    observer: RunObserver | None = None,
 ) -> Path:
     """Trains what the recipe says into the folder out, going on where an earlier run there was stopped.
 
-    Gives the path of the model file. Raises InterruptedRunError, with all state saved, once should_stop says so;
+    Gives the path of the model file. Raises InterruptedRunError, with all state saved, where the observer stops the run;
     RecipeError and DatasetError where recipe and data do not fit, or too many samples are broken.
     """
+    observer = observer or RunObserver()
     settings = recipe.training
     device = _choose_device(settings)
     out.mkdir(parents=True, exist_ok=True)
@@ -98,14 +110,18 @@ def train(
             if progress.step % settings.log_every == 0 or last:
                 report = clock.report(result, rate)
                 log.write(progress.step, _values(report))
-                on_report(report)
+                observer.on_report(report)
             if progress.step % settings.evaluate_every == 0 or last:
                 with clock.paused():
                     model.eval()
-                    log.write(progress.step, {name: value for run in evaluators for name, value in run(trainee)})
-            if progress.step % settings.checkpoint_every == 0 or last or should_stop():
+                    values = {name: value for run in evaluators for name, value in run(trainee)}
+                log.write(progress.step, values)
+                if values:
+                    observer.on_evaluation(progress.step, values)
+            stopping = observer.should_stop() and not last
+            if progress.step % settings.checkpoint_every == 0 or last or stopping:
                 save()
-            if should_stop() and not last:
+            if stopping:
                 raise InterruptedRunError(f"stopped after step {progress.step}; the same command goes on from there")
     return _save_model(out, recipe, trainee, progress)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from clipwright.errors import DatasetError
 from clipwright.inputs.images import IMAGE_SUFFIXES
-from clipwright.inputs.parquet_images import ParquetImages
+from clipwright.inputs.parquet_images import ParquetImages, held_out
 from clipwright.inputs.tar_images import TarImages
 from clipwright.training.recipe import SourceRecipe
 
@@ -137,6 +137,8 @@ class Source:
     rows: np.ndarray
     """(N,) int64: the numbers that are trained on; the others are held out."""
     weight: float
+    squeezed_from: tuple[float, ...] = ()
+    """Shapes (width by height) that the pictures may have had before they were squeezed; empty: they were not."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -174,12 +176,7 @@ def open_source(recipe: SourceRecipe, folder: Path) -> Source:
     rows = np.arange(len(images))
     if recipe.hold_out is not None:
         rows = rows[~held_out(len(images), recipe.hold_out)]
-    return Source(images, captions, rows, recipe.weight)
-
-
-def held_out(count: int, every: int) -> np.ndarray:
-    """(count,) bool: the last of each `every` rows, which training leaves alone."""
-    return np.asarray(np.arange(count) % every == every - 1)
+    return Source(images, captions, rows, recipe.weight, recipe.squeezed_from)
 
 
 def _find_files(pattern: str, folder: Path) -> list[Path]:

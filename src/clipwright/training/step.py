@@ -18,6 +18,9 @@ from clipwright.training.optimizer import set_learning_rate
 from clipwright.training.recipe import TrainingRecipe
 
 
+_LENGTH_GROUPS = 4
+
+
 @dataclass(frozen=True)
 class DeviceBatch:
     """A Batch as tensors on the training device."""
@@ -81,10 +84,10 @@ def train_step(
 
 
 def _text_features(model: DualEncoder, batch: DeviceBatch) -> Tensor:
-    """Text features of a batch, the shorter half and the longer half apart: captions differ much in length."""
+    """Text features of a batch, by groups of like length, since a few long captions would have all others padded."""
     order = torch.argsort(batch.ends, stable=True)
     parts = []
-    for half in order.tensor_split(2):
-        ends = batch.ends[half]
-        parts.append(model.text_features(batch.tokens[half, : int(ends.max()) + 1], ends))
+    for group in order.tensor_split(_LENGTH_GROUPS):
+        ends = batch.ends[group]
+        parts.append(model.text_features(batch.tokens[group, : int(ends.max()) + 1], ends))
     return torch.cat(parts)[torch.argsort(order)]

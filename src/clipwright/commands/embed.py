@@ -1,0 +1,81 @@
+"""clipwright embed"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clipwright.cli import DONE, SOME_FAILED
+from clipwright.commands.options import (
+    SPACING,
+    EncodedPath,
+    model_options,
+    open_embedder,
+    read_texts,
+    texts_options,
+)
+from clipwright.commands.output import log_to_stderr, print_failure, progress
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command("embed", context_settings=SPACING)
+@click.argument("photos", nargs=-1, type=EncodedPath(), metavar="[PHOTO...]")
+@texts_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Ends in .npy, .parquet or .jsonl.  [default: JSON Lines on standard output]",
+)
+@model_options
+def command(
+    photos: tuple[Path, ...],
+    texts: str | None,
+    single_texts: tuple[str, ...],
+    out: Path | None,
+    model: str,
+    as_json: bool,
+    batch_size: int,
+    threads: int | None,
+    quiet: bool,
+) -> int:
+    """Write the unit vectors of photographs, of all photographs in folders, or of texts.
+
+    NAME.npy holds the vectors (N, D) as float32 and has NAME.npy.sources.json beside it; .parquet has the columns
+    source and embedding; JSON Lines have the same two keys.
+
+    \b
+    Examples:
+      clipwright embed ~/Pictures --out pictures.npy
+      clipwright embed --text "a cat" --text "a dog"
+    """
+    from clipwright.commands.vector_files import open_vector_file
+    from clipwright.errors import ClipwrightError, Failure
+    from clipwright.inputs.photo_paths import find_photos
+
+    captions = [*(read_texts(texts) if texts else ()), *single_texts]
+    if not photos and not captions:
+        raise ClipwrightError("nothing to embed; name photographs or folders, or give --text 'a cat'")
+    if not all(caption.strip() for caption in captions):
+        raise ClipwrightError("a text is empty; texts are separated by one comma, or stand one a line in a file")
+    file = open_vector_file(out)
+    log_to_stderr(quiet)
+    embedder = open_embedder(model, threads, quiet)
+    found = list(find_photos(photos))
+    failed = 0
+    with file, progress("embedding", quiet) as tell:
+        for text, vector in zip(captions, embedder.embed_texts(captions), strict=True):
+            file.add(text, vector)
+        for done, (source, result) in enumerate(embedder.stream_images(found, batch_size, threads), 1):
+            if isinstance(result, Failure):
+                failed += 1
+                print_failure(result)
+                file.add_failure(result)
+            else:
+                file.add(source, result)
+            tell(done, len(found))
+    return SOME_FAILED if failed else DONE

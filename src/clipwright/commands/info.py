@@ -1,0 +1,69 @@
+"""clipwright info"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from clipwright.checkpoints.load import STARTER
+from clipwright.cli import DONE
+from clipwright.commands.options import SPACING, json_option
+from clipwright.commands.output import print_json
+
+
+@click.command("info", context_settings=SPACING)
+@click.argument("model", default=STARTER, metavar="[MODEL]")
+@json_option
+def command(model: str, as_json: bool) -> int:
+    """Show what a model is made of: towers, inputs, identity, origin. MODEL is a name or a file; the starter if none.
+
+    \b
+    Example:
+      clipwright info runs/mine/model.safetensors --json
+    """
+    from clipwright.checkpoints.checkpoint import config_table
+    from clipwright.checkpoints.load import load_checkpoint, model_path
+    from clipwright.records import write_record
+
+    checkpoint = load_checkpoint(model)
+    towers = {"vision": 0, "text": 0}
+    for name, array in checkpoint.weights.items():
+        tower = name.partition(".")[0]
+        towers[tower] = towers.get(tower, 0) + array.size
+    record: dict[str, Any] = {
+        "model": model,
+        "file": str(model_path(model)),
+        "space_id": checkpoint.space_id(),
+        "parameters": {tower: count for tower, count in towers.items() if tower in ("vision", "text")},
+        "config": config_table(checkpoint.config),
+        "input": write_record(checkpoint.spec),
+        "provenance": dict(checkpoint.provenance),
+    }
+    if as_json:
+        print_json(record)
+    else:
+        _print_record({key: value for key, value in record.items() if key != "provenance"})
+        origin = {key: value for key, value in checkpoint.provenance.items() if key != "recipe"}
+        _print_record({"origin": origin, "recipe": "in full with --json"} if origin else {})
+    return DONE
+
+
+def _print_record(record: dict[str, Any], depth: int = 0) -> None:
+    for key, value in record.items():
+        label = f"{'  ' * depth}{str(key).replace('_', ' ')}"
+        if isinstance(value, dict):
+            print(label)
+            _print_record(value, depth + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            print(label)
+            for item in value:
+                print(f"{'  ' * (depth + 1)}{item}")
+        else:
+            print(f"{label:<26}  {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 10_000:
+        return f"{value:,}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,108 @@
+"""The house's import rules: imports point down, and torch lives where it may."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import clipwright
+
+ROOT = Path(clipwright.__file__).parent
+
+LEVELS = [
+    ["cli", "commands"],
+    ["evaluation"],
+    ["api"],
+    ["tasks"],
+    ["training", "embedding"],
+    ["checkpoints"],
+    ["model", "inputs"],
+    ["records", "atomic", "errors"],
+]
+"""From the top down. A room may import from rooms below its own level; rooms of one level do not know each other."""
+
+ALLOWED_SIDEWAYS = {("cli", "commands"), ("commands", "cli"), ("records", "errors"), ("atomic", "errors")}
+CONFIG_MODULES = {"clipwright.model.config", "clipwright.model.openai"}
+"""Torch-free, and open to every room."""
+TORCH_ROOMS = {"model", "training"}
+TORCH_FILES = {"embedding/backends/torch.py"}
+
+
+def modules() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+def room_of(dotted: str) -> str:
+    parts = dotted.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def level_of(room: str) -> int:
+    return next(number for number, rooms in enumerate(LEVELS) if room in rooms)
+
+
+def dotted_name(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def test_every_room_has_a_level() -> None:
+    known = {room for rooms in LEVELS for room in rooms}
+    found = {room_of(dotted_name(path)) for path in modules()} - {""}
+    assert found == known
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted_name)
+def test_imports_point_down(path: Path) -> None:
+    room = room_of(dotted_name(path))
+    for name in imports(path):
+        other = room_of(name)
+        if not name.startswith("clipwright.") or name in CONFIG_MODULES or not room or other == room:
+            continue
+        assert (room, other) in ALLOWED_SIDEWAYS or level_of(other) > level_of(room), f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted_name)
+def test_torch_stays_in_its_rooms(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    allowed = relative.split("/")[0] in TORCH_ROOMS or relative in TORCH_FILES
+    uses = any(name == "torch" or name.startswith("torch.") for name in imports(path))
+    assert allowed or not uses
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "clipwright",
+        "clipwright.cli",
+        "clipwright.model.openai",
+        "clipwright.checkpoints.load",
+        "clipwright.inputs.images",
+        "clipwright.inputs.tokenizer",
+        "clipwright.training.recipe",
+        "clipwright.commands.classify",
+        "clipwright.commands.train",
+    ],
+)
+def test_importing_needs_no_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_public_name_can_be_imported() -> None:
+    for name in clipwright.__all__:
+        assert getattr(clipwright, name).__name__ == name
