@@ -23,7 +23,7 @@ help:  ## show this list
 install: .venv/runs  ## install clipwright, with training and the demo, into .venv
 
 demo: .venv/runs  ## say what is in real photographs, with the model in the package
-	$(BIN)/python -m clipwright.demo
+	$(BIN)/python examples/demo.py
 
 test: .venv/develops  ## the quick tests
 	$(BIN)/python -m pytest -m 'not slow'

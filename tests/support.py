@@ -20,7 +20,7 @@ REFERENCE = DATA / "reference"
 
 
 def equal_to_reference(ours: np.ndarray, theirs: np.ndarray, tolerance: float = 1e-5) -> bool:
-    """Whether two fp32 results are the same, by the largest difference after dividing by the reference's largest value."""
+    """Whether two fp32 results are the same, by the largest difference in units of the reference's largest."""
     largest = np.abs(theirs).max()
     return bool(np.abs(ours / largest - theirs / largest).max() < tolerance)
 

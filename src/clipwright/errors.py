@@ -18,7 +18,6 @@ FailureCode = Literal[
     "not_an_image",
     "truncated",
     "too_large",
-    "unsupported_format",
     "no_pictures",
 ]
 FAILURE_CODES: tuple[FailureCode, ...] = get_args(FailureCode)

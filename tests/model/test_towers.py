@@ -77,7 +77,9 @@ def resnet_name(name: str) -> str:
         for their, our in {"q_proj": "query", "k_proj": "key", "v_proj": "value", "c_proj": "output"}.items():
             part = part.replace(their, our)
         return f"vision.pool.{part.replace('positional_embedding', 'position_embedding')}"
-    path = path.replace("bn", "norm").replace("downsample.0", "downsample.conv").replace("downsample.1", "downsample.norm")
+    path = (
+        path.replace("bn", "norm").replace("downsample.0", "downsample.conv").replace("downsample.1", "downsample.norm")
+    )
     if path.startswith("layer"):
         return f"vision.stages.{int(path[5]) - 1}{path[6:]}"
     return f"vision.stem.{path}"

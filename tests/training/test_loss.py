@@ -23,7 +23,9 @@ def test_with_one_true_caption_each_it_is_the_pseudocode_of_clip() -> None:
     logits = 10.0 * F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T
     labels = torch.arange(4)
     expected = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
-    assert contrastive_loss(images, texts, SCALE, torch.eye(4).bool()).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert contrastive_loss(images, texts, SCALE, torch.eye(4).bool()).item() == pytest.approx(
+        expected.item(), rel=1e-6
+    )
 
 
 def test_length_of_features_does_not_matter() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,17 @@ def save_model(path: Path, checkpoint: Checkpoint) -> None:
         "input_spec": write_record(checkpoint.spec),
         "provenance": dict(checkpoint.provenance),
     }
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, _disk_errors():
         save_file(tensors, temporary, {_HEADER: canonical_json(header).decode()})
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Raises what the disk said, which safetensors hides, as an OSError."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def _stored(name: str, array: np.ndarray) -> np.ndarray:

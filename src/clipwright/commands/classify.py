@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clipwright.cli import DONE, SOME_FAILED
-from clipwright.commands.options import SPACING, model_options, open_embedder, photos_argument, read_texts
+from clipwright.commands.options import SPACING, json_option, model_options, open_embedder, photos_argument, read_texts
 from clipwright.commands.output import (
     bar,
     failure_record,
@@ -38,6 +38,7 @@ _NAME_WIDTH = 32
     help="Sentence around a label; may repeat.  [default: 'a photo of a {}.']",
 )
 @click.option("--unknown", is_flag=True, help="Allow the answer 'none of these'.")
+@json_option
 @model_options
 def command(
     photos: tuple[Path, ...],

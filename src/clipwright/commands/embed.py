@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -11,15 +10,13 @@ from clipwright.cli import DONE, SOME_FAILED
 from clipwright.commands.options import (
     SPACING,
     EncodedPath,
+    check_out,
     model_options,
     open_embedder,
     read_texts,
     texts_options,
 )
 from clipwright.commands.output import log_to_stderr, print_failure, progress
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("embed", context_settings=SPACING)
@@ -38,7 +35,6 @@ def command(
     single_texts: tuple[str, ...],
     out: Path | None,
     model: str,
-    as_json: bool,
     batch_size: int,
     threads: int | None,
     quiet: bool,
@@ -53,7 +49,7 @@ def command(
       clipwright embed ~/Pictures --out pictures.npy
       clipwright embed --text "a cat" --text "a dog"
     """
-    from clipwright.commands.vector_files import open_vector_file
+    from clipwright.commands.vector_files import VECTOR_FILES, open_vector_file
     from clipwright.errors import ClipwrightError, Failure
     from clipwright.inputs.photo_paths import find_photos
 
@@ -62,9 +58,10 @@ def command(
         raise ClipwrightError("nothing to embed; name photographs or folders, or give --text 'a cat'")
     if not all(caption.strip() for caption in captions):
         raise ClipwrightError("a text is empty; texts are separated by one comma, or stand one a line in a file")
-    file = open_vector_file(out)
+    check_out(out, VECTOR_FILES)
     log_to_stderr(quiet)
     embedder = open_embedder(model, threads, quiet)
+    file = open_vector_file(out, embedder.embed_dim)
     found = list(find_photos(photos))
     failed = 0
     with file, progress("embedding", quiet) as tell:

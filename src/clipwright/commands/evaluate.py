@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clipwright.cli import DONE, SOME_FAILED
-from clipwright.commands.options import SPACING, model_options, open_embedder
+from clipwright.commands.options import SPACING, json_option, model_options, open_embedder
 from clipwright.commands.output import failure_record, log_to_stderr, print_failure, print_json, progress
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     help="Sentence around a class name; may repeat.  [default: the four of the benchmark]",
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Measure on N photographs, evenly spread.")
+@json_option
 @model_options
 def command(
     data: Path,

@@ -11,7 +11,7 @@ import click
 
 from clipwright.checkpoints.load import STARTER
 from clipwright.embedding.embedder import Embedder
-from clipwright.errors import LabelError
+from clipwright.errors import ClipwrightError, LabelError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 SPACING = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -38,7 +38,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress and no re
 
 def model_options(command: Command) -> Command:
     """The options of every command that embeds."""
-    for option in (quiet_option, threads_option, batch_size_option, json_option, model_option):
+    for option in (quiet_option, threads_option, batch_size_option, model_option):
         command = option(command)
     return command
 
@@ -78,3 +78,13 @@ def texts_options(command: Command) -> Command:
     single = click.option("--text", "single_texts", multiple=True, metavar="TEXT", help="One text; may repeat.")
     several = click.option("--texts", metavar="A,B,...|FILE", help="Texts; or a file with one a line.")
     return several(single(command))
+
+
+def check_out(path: Path | None, endings: tuple[str, ...]) -> None:
+    """Refuses, before any work is done, a file of another kind or one in a folder that is not there."""
+    if path is None:
+        return
+    if path.suffix not in endings:
+        raise ClipwrightError(f"--out {str(path)!r} must end in {' or '.join(endings)}")
+    if not path.parent.is_dir():
+        raise ClipwrightError(f"--out {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")

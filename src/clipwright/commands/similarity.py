@@ -10,6 +10,8 @@ import click
 from clipwright.cli import DONE, SOME_FAILED
 from clipwright.commands.options import (
     SPACING,
+    check_out,
+    json_option,
     model_options,
     open_embedder,
     photos_argument,
@@ -36,6 +38,7 @@ _NAME_WIDTH = 32
 @photos_argument
 @texts_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the matrix into this picture.")
+@json_option
 @model_options
 def command(
     photos: tuple[Path, ...],
@@ -64,6 +67,7 @@ def command(
     captions = [*(read_texts(texts) if texts else ()), *single_texts]
     if not captions or not all(caption.strip() for caption in captions):
         raise ClipwrightError("no text to compare with, or an empty one; give --texts 'a cat, a car' or --text 'a cat'")
+    check_out(out, (".png",))
     log_to_stderr(quiet)
     embedder = open_embedder(model, threads, quiet)
     text_vectors = embedder.embed_texts(captions)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -13,7 +12,9 @@ import numpy as np
 
 from clipwright.atomic import replacing
 from clipwright.commands.output import failure_record, print_json, source_fields
-from clipwright.errors import ClipwrightError, Failure, MissingExtraError
+from clipwright.errors import Failure, MissingExtraError
+
+VECTOR_FILES = (".npy", ".parquet", ".jsonl")
 
 
 class VectorFile(ABC):
@@ -37,16 +38,11 @@ class VectorFile(ABC):
         self.close()
 
 
-def open_vector_file(path: Path | None) -> VectorFile:
-    """The file that embed writes, by its ending; None is JSON Lines on stdout. Raises ClipwrightError otherwise."""
-    if path is None:
-        return _JsonLines(None)
-    kinds: dict[str, Callable[[Path], VectorFile]] = {".npy": _Array, ".parquet": _Parquet, ".jsonl": _JsonLines}
-    if path.suffix not in kinds:
-        raise ClipwrightError(f"--out {str(path)!r} must end in {', '.join(kinds)}")
-    if not path.parent.is_dir():
-        raise ClipwrightError(f"--out {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
-    return kinds[path.suffix](path)
+def open_vector_file(path: Path | None, embed_dim: int) -> VectorFile:
+    """The file that embed writes, by its ending, one of VECTOR_FILES; None is JSON Lines on stdout."""
+    if path is None or path.suffix == ".jsonl":
+        return _JsonLines(path)
+    return _Array(path, embed_dim) if path.suffix == ".npy" else _Parquet(path, embed_dim)
 
 
 class _JsonLines(VectorFile):
@@ -73,8 +69,9 @@ class _JsonLines(VectorFile):
 class _Collected(VectorFile):
     """Formats that are written whole, at the end or when the work is interrupted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, embed_dim: int) -> None:
         self._path = path
+        self._embed_dim = embed_dim
         self._sources: list[dict[str, str]] = []
         self._vectors: list[np.ndarray] = []
 
@@ -89,7 +86,7 @@ class _Collected(VectorFile):
 class _Array(_Collected):
     def close(self) -> None:
         sources = [fields["source"] if len(fields) == 1 else fields for fields in self._sources]
-        vectors = np.array(self._vectors, np.float32).reshape(len(self._vectors), -1)
+        vectors = np.array(self._vectors, np.float32).reshape(-1, self._embed_dim)
         names = self._path.with_name(self._path.name + ".sources.json")
         with replacing(names) as temporary:
             temporary.write_text(json.dumps(sources, ensure_ascii=False, indent=0), encoding="utf-8")
@@ -98,8 +95,8 @@ class _Array(_Collected):
 
 
 class _Parquet(_Collected):
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, embed_dim: int) -> None:
+        super().__init__(path, embed_dim)
         try:
             import pyarrow  # noqa: F401
         except ImportError as error:
@@ -109,11 +106,10 @@ class _Parquet(_Collected):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        width = len(self._vectors[0]) if self._vectors else 0
-        flat = pa.array(np.concatenate(self._vectors) if self._vectors else np.zeros(0, np.float32), pa.float32())
+        flat = pa.array(np.array(self._vectors, np.float32).reshape(-1), pa.float32())
         columns: dict[str, Any] = {
             "source": pa.array([fields["source"] for fields in self._sources], pa.string()),
-            "embedding": pa.FixedSizeListArray.from_arrays(flat, max(1, width)),
+            "embedding": pa.FixedSizeListArray.from_arrays(flat, self._embed_dim),
         }
         with replacing(self._path) as temporary:
             pq.write_table(pa.table(columns), temporary)

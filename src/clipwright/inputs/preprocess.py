@@ -27,9 +27,9 @@ def prepare_image(image: Image.Image, spec: InputSpec) -> np.ndarray:
     width, height = (int(size * side / short) for side in image.size)
     left, top = (_crop_start(side - size, spec) for side in (width, height))
     if width * height > _LARGEST_RESIZE:
-        scale = short / size
-        box = (left * scale, top * scale, (left + size) * scale, (top + size) * scale)
-        return np.asarray(image.resize((size, size), resample, box=box))
+        axes = ((left, image.width, width), (top, image.height, height))
+        x, y = ((start * side / new, (start + size) * side / new) for start, side, new in axes)
+        return np.asarray(image.resize((size, size), resample, box=(x[0], y[0], x[1], y[1])))
     resized = image.resize((width, height), resample)
     return np.asarray(resized.crop((left, top, left + size, top + size)))
 

@@ -23,7 +23,7 @@ _INK, _BEST = (28, 32, 40), (214, 92, 32)
 def draw_similarities(images: Sequence[Image.Image], texts: Sequence[str], similarities: np.ndarray) -> Image.Image:
     """The matrix (N, M) as a picture: a row an image, a column a text, each cell with its cosine.
 
-    Colour goes by rank of value within the whole matrix; the best text of each image has a frame.
+    The darker a cell, the higher its value within the whole matrix; the best text of each image has a frame.
     Raises DimensionError where the matrix does not fit images and texts.
     """
     if similarities.shape != (len(images), len(texts)) or not images or not texts:

@@ -10,7 +10,6 @@ from PIL import Image
 
 from clipwright.training.recipe import AugmentRecipe
 
-
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Shares of red, green and blue in the grey of a pixel (ITU-R BT.601)."""
 

@@ -71,7 +71,7 @@ def train(
 ) -> Path:
     """Trains what the recipe says into the folder out, going on where an earlier run there was stopped.
 
-    Gives the path of the model file. Raises InterruptedRunError, with all state saved, where the observer stops the run;
+    Gives the path of the model file. Raises InterruptedRunError, with all state saved, where the observer stops it;
     RecipeError and DatasetError where recipe and data do not fit, or too many samples are broken.
     """
     observer = observer or RunObserver()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,10 @@ def save_state(
         "tokenizer": tokenizer,
     }
     with replacing(folder / FILE_NAME) as temporary, temporary.open("wb") as file:
-        torch.save(state, file)
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch's writer hides what the disk said
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:
@@ -57,7 +59,7 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # the reader meets damaged bytes with every kind of exception
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}; delete it to start again") from error
     return state
 

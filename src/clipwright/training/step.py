@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from clipwright.errors import RecipeError
 from clipwright.model.dual_encoder import DualEncoder
 from clipwright.training.batches import Batch
 from clipwright.training.loss import cap_temperature, contrastive_loss
 from clipwright.training.optimizer import set_learning_rate
 from clipwright.training.recipe import TrainingRecipe
-
 
 _LENGTH_GROUPS = 4
 
@@ -65,7 +65,7 @@ def train_step(
     rate: float,
     recipe: TrainingRecipe,
 ) -> StepResult:
-    """One step at this learning rate. Raises FloatingPointError when the loss is no number any more."""
+    """One step at this learning rate. Raises RecipeError when the loss is no number any more."""
     scale = model.logit_scale.detach().exp().item()
     with training_arithmetic(batch.pixels.device, recipe):
         images = model.image_features(batch.pixels)
@@ -76,7 +76,7 @@ def train_step(
     value = loss.item()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip).item()
     if not (math.isfinite(value) and math.isfinite(norm)):
-        raise FloatingPointError(f"loss {value}, gradient norm {norm}; lower training.learning_rate")
+        raise RecipeError(f"the run diverged (loss {value}, gradient norm {norm}); lower training.learning_rate")
     set_learning_rate(optimizer, rate)
     optimizer.step()
     cap_temperature(model.logit_scale)
