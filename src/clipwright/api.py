@@ -101,7 +101,8 @@ def _classifications(
             continue
         similarities = similarity_matrix(result[None], label_vectors)
         if background is not None:
-            similarities = np.hstack([similarities, unknown_similarity(result[None], background)])
+            general = similarity_matrix(result[None], background)
+            similarities = np.hstack([similarities, unknown_similarity(general)])
         probabilities = label_probabilities(similarities, embedder.scale)[0]
         order = np.argsort(-probabilities, kind="stable")
         scores = [LabelScore(names[i], float(probabilities[i]), float(similarities[0, i])) for i in order]

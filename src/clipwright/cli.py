@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -75,11 +76,15 @@ def root(ctx: click.Context) -> None:
 
 def main() -> None:
     """Runs the command line and ends the process with the design's exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a letter that the terminal lacks is no reason to stop
     try:
         status = root.main(standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        status = _complain(error.format_message(), WRONG_REQUEST)
+        context = getattr(error, "ctx", None)
+        hint = f" See '{context.command_path} --help'." if context else ""
+        status = _complain(error.format_message() + hint, WRONG_REQUEST)
     except InterruptedRunError as error:
         status = _complain(str(error), INTERRUPTED, "interrupted")
     except ClipwrightError as error:

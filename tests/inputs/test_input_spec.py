@@ -9,7 +9,7 @@ from clipwright.errors import RecipeError
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.records import read_record, write_record
 
-REQUIRED = {"image_size": 224, "context_length": 77, "start_id": 49406, "end_id": 49407, "pad_id": 0}
+REQUIRED: dict[str, Any] = {"image_size": 224, "context_length": 77, "start_id": 49406, "end_id": 49407, "pad_id": 0}
 
 
 def test_what_is_not_said_is_as_openai_does_it() -> None:

@@ -31,7 +31,9 @@ def source_fields(source: Any) -> dict[str, str]:
 
 
 def print_json(record: dict[str, Any]) -> None:
-    print(json.dumps(record, ensure_ascii=False), flush=True)
+    """One line on stdout; where that is not UTF-8, letters beyond ASCII are escaped, as JSON knows to."""
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(record, ensure_ascii=not is_utf8), flush=True)
 
 
 def failure_record(failure: Failure) -> dict[str, Any]:

@@ -104,7 +104,10 @@ def _print_row(source: Path, texts: list[str], row: np.ndarray, as_json: bool) -
 
 
 def _draw(sources: list[Path], texts: list[str], matrix: np.ndarray, out: Path) -> None:
+    from clipwright.atomic import replacing
     from clipwright.inputs.images import open_image
-    from clipwright.tasks.similarity_picture import draw_similarities
+    from clipwright.tasks.similarity_picture import draw_similarities, thumbnail
 
-    draw_similarities([open_image(source) for source in sources], texts, matrix).save(out)
+    thumbnails = [thumbnail(open_image(source)) for source in sources]  # photographs would fill the memory
+    with replacing(out) as temporary:
+        draw_similarities(thumbnails, texts, matrix).save(temporary, "PNG")

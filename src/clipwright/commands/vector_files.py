@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -88,10 +88,16 @@ class _Array(_Collected):
         sources = [fields["source"] if len(fields) == 1 else fields for fields in self._sources]
         vectors = np.array(self._vectors, np.float32).reshape(-1, self._embed_dim)
         names = self._path.with_name(self._path.name + ".sources.json")
-        with replacing(names) as temporary:
-            temporary.write_text(json.dumps(sources, ensure_ascii=False, indent=0), encoding="utf-8")
-        with replacing(self._path) as temporary, temporary.open("wb") as file:
-            np.save(file, vectors)
+        with replacing(names) as new_names, replacing(self._path) as new_vectors:  # both are written before either counts
+            new_names.write_text(json.dumps(sources, ensure_ascii=False, indent=0), encoding="utf-8")
+            with new_vectors.open("wb") as file:
+                _write_array(file, vectors)
+
+
+def _write_array(file: BinaryIO, array: np.ndarray) -> None:
+    """What numpy.save writes; but of a full disk that says only how many numbers are missing."""
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(array.tobytes())
 
 
 class _Parquet(_Collected):

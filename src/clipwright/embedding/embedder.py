@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from clipwright.embedding.backend import Backend
 from clipwright.embedding.pipeline import stream_vectors
@@ -61,6 +63,8 @@ class Embedder:
 
         A Failure among the pictures (a folder that had none, say) is handed on in its place.
         """
+        if _is_one_picture(images):
+            raise ClipwrightError("pictures are given as a list, a single one too: [picture]")
         workers = threads or os.cpu_count() or 1
         for source, result in stream_vectors(images, self._prepare, self._embed_squares, batch_size, workers):
             yield source.source if isinstance(source, Failure) else source, result
@@ -109,6 +113,13 @@ class Embedder:
 
     def _stack(self, rows: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(rows) if rows else np.zeros((0, self.embed_dim), np.float32)
+
+
+def _is_one_picture(images: object) -> bool:
+    """Whether this is a picture, whose rows or letters would each be taken for one."""
+    if isinstance(images, np.ndarray):
+        return images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (3, 4))
+    return isinstance(images, str | bytes | Path | Image.Image)
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:

@@ -41,6 +41,7 @@ def open_dataset(
     hold_out takes only the rows that a training source with that number holds back; limit at most so many rows,
     evenly spread.
 
+    Rows without a caption are left out where others have some.
     Raises DatasetError where it has neither labels nor captions, or labels without names.
     """
     table = ParquetImages(path)
@@ -49,16 +50,18 @@ def open_dataset(
         chosen = chosen[held_out(len(table), hold_out)]
     if limit is not None and len(chosen) > limit:
         chosen = chosen[np.linspace(0, len(chosen) - 1, limit).astype(np.int64)]
+    captions = [[text for text in own or () if text] for own in table.captions()] if table.has_captions else None
+    if captions is not None:
+        chosen = np.array([row for row in chosen if captions[row]], np.int64)
     if not len(chosen):
         raise DatasetError(f"{str(path)!r} has no rows to measure on")
     name = f"{path.parent.name}/{path.stem}"
-    if table.has_captions:
-        captions = table.captions()
+    if captions is not None:
         return CaptionedImages(name, table, chosen, [captions[row] for row in chosen])
     names = class_names or table.class_names
     if names is None:
         raise DatasetError(f"{str(path)!r} has no class names in its metadata; give them with --labels FILE.json")
-    labels = np.asarray(table.labels(), np.int64)[chosen]
+    labels = np.array([-1 if label is None else label for label in table.labels()], np.int64)[chosen]
     if labels.min() < 0 or labels.max() >= len(names):
         raise DatasetError(f"labels reach from {labels.min()} to {labels.max()}, but {len(names)} names are given")
     return LabelledImages(name, table, chosen, labels, names)
@@ -73,4 +76,8 @@ def read_class_names(path: Path) -> list[str]:
     values = list(table.values()) if isinstance(table, dict) else table
     if not isinstance(values, list) or not values:
         raise DatasetError(f"{str(path)!r} must be a list of class names, or a table of them")
-    return [str(value[0] if isinstance(value, list) and value else value) for value in values]
+    names = [value[0] if isinstance(value, list) and value else value for value in values]
+    unusable = [name for name in names if not isinstance(name, str) or not name.strip()]
+    if unusable:
+        raise DatasetError(f"{str(path)!r} has {unusable[0]!r} where a class name belongs")
+    return names

@@ -30,10 +30,11 @@ def share(hits: np.ndarray) -> Share:
 def top_k_hits(similarities: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     """Whether each row's label is among its k most similar classes: (N,) bool.
 
-    similarities (N, K), labels (N,). A tie counts against the label: [[1, 1]] with label 0 is no hit at k = 1.
+    similarities (N, K), labels (N,). A tie counts against the label: [[1, 1]] with label 0 is no hit at k = 1. So does
+    what is not a number.
     """
     own = similarities[np.arange(len(labels)), labels]
-    better = (similarities >= own[:, None]).sum(axis=1) - 1
+    better = (~(similarities < own[:, None])).sum(axis=1) - 1
     return np.asarray(better < k)
 
 
@@ -45,5 +46,5 @@ def retrieval_hits(similarities: np.ndarray, owners: np.ndarray, k: int) -> tupl
     """
     own = owners[None, :] == np.arange(len(similarities))[:, None]  # (N, M)
     best = np.where(own, similarities, -np.inf).max(axis=1)
-    others_better = ((similarities >= best[:, None]) & ~own).sum(axis=1)
+    others_better = (~(similarities < best[:, None]) & ~own).sum(axis=1)
     return np.asarray(others_better < k), top_k_hits(similarities.T, owners, k)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from clipwright.errors import LabelError
@@ -13,13 +14,16 @@ BENCHMARK_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "a close-up pho
 
 def check_labels(labels: Sequence[str], *, alone_allowed: bool = False) -> None:
     """Raises LabelError where there is no label, an empty or a repeated one, or one that nothing stands against."""
+    if isinstance(labels, str):
+        raise LabelError(f"labels are a list of texts, not one string; give {[labels]!r}")
     if not labels:
         raise LabelError("no labels; give at least two, as in --labels 'cat, dog'")
     if any(not label.strip() for label in labels):
         raise LabelError("a label is empty; labels are separated by one comma, or stand one a line in a file")
-    repeated = [label for i, label in enumerate(labels) if label in labels[:i]]
+    names = [label.strip() for label in labels]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise LabelError(f"label {repeated[0]!r} is given twice")
+        raise LabelError(f"label {repeated[0]!r} is given twice; leave one out")
     if len(labels) == 1 and not alone_allowed:
         raise LabelError(
             f"one label {labels[0]!r} would always get probability 1; "

@@ -41,7 +41,7 @@ def draw_similarities(images: Sequence[Image.Image], texts: Sequence[str], simil
     shades = _shades(similarities)
     for row, image in enumerate(images):
         y = top + row * (_CELL + _GAP)
-        canvas.paste(_thumbnail(image), (_MARGIN, y))
+        canvas.paste(thumbnail(image), (_MARGIN, y))
         best = int(similarities[row].argmax())
         for column in range(len(texts)):
             x = left + column * (_CELL + _GAP)
@@ -61,7 +61,8 @@ def _shades(similarities: np.ndarray) -> np.ndarray:
     return (similarities - low) / max(high - low, 1e-9)
 
 
-def _thumbnail(image: Image.Image) -> Image.Image:
+def thumbnail(image: Image.Image) -> Image.Image:
+    """The middle square of a picture as it is drawn; a thumbnail is its own thumbnail."""
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side)

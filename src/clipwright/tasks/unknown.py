@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from clipwright.tasks.zero_shot import similarity_matrix
-
 UNKNOWN = "none of these"
 CUT = 1.6
 """Standard deviations of the background above its mean that a label's similarity must reach.
@@ -14,12 +12,16 @@ Measured by benchmarks/unknown_cut.py on pictures held out of the starter's trai
 """
 
 
-def unknown_similarity(images: np.ndarray, background: np.ndarray, cut: float = CUT) -> np.ndarray:
-    """The similarity that a label must exceed on each picture to count: (B, 1) float32.
+def standing(similarities: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """How far each similarity (B, K) stands above those of general captions (B, N) on the same picture: (B, K).
 
-    images (B, D) and background (N, D) are unit embeddings. Since it is measured in the spread of the background on
-    that very picture, it carries over between models, whose cosines live on different scales.
+    In standard deviations of the background, so it carries over between models, whose cosines have different scales.
     """
-    similarities = similarity_matrix(images, background)
-    threshold = similarities.mean(axis=1) + cut * similarities.std(axis=1)
+    mean, spread = background.mean(axis=1, keepdims=True), background.std(axis=1, keepdims=True)
+    return np.asarray((similarities - mean) / spread, np.float32)
+
+
+def unknown_similarity(background: np.ndarray, cut: float = CUT) -> np.ndarray:
+    """The similarity (B, 1) at which a label's standing over the background's similarities (B, N) reaches the cut."""
+    threshold = background.mean(axis=1) + cut * background.std(axis=1)
     return np.asarray(threshold[:, None], np.float32)

@@ -80,8 +80,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     sources = [open_source(source, recipe_folder) for source in recipe.sources]
     state = read_state(out)
-    document = state["tokenizer"] if state else _learn_tokenizer(recipe, sources)
-    tokenizer = Tokenizer(document, _input_spec(recipe, document))
+    document = state["tokenizer"] if state else learn_tokenizer(recipe, sources)
+    tokenizer = Tokenizer(document, input_spec(recipe, document))
 
     torch.manual_seed(settings.seed)
     model = DualEncoder(recipe.config).to(device)
@@ -188,12 +188,14 @@ def _choose_device(settings: TrainingRecipe) -> torch.device:
     return torch.device(found if settings.device == "auto" else settings.device)
 
 
-def _learn_tokenizer(recipe: Recipe, sources: Sequence[Source]) -> str:
+def learn_tokenizer(recipe: Recipe, sources: Sequence[Source]) -> str:
+    """The document of the byte-pair tokenizer that a recipe's captions give."""
     captions = itertools.chain.from_iterable(source.captions.corpus() for source in sources)
     return train_tokenizer(itertools.islice(captions, _LEARNED_CAPTIONS), recipe.config.text.vocab_size)
 
 
-def _input_spec(recipe: Recipe, document: str) -> InputSpec:
+def input_spec(recipe: Recipe, document: str) -> InputSpec:
+    """How the model of a recipe reads pictures, and texts with this tokenizer."""
     start, end = end_ids(document)
     return InputSpec(
         image_size=recipe.config.vision.image_size,

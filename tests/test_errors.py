@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from clipwright import errors
+from clipwright.errors import FAILURE_CODES, ClipwrightError, Failure, ImageError, MissingExtraError, suggestion
+
+KINDS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Exception)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_is_a_clipwright_error_and_says_when_it_comes(kind: type[Exception]) -> None:
+    assert issubclass(kind, ClipwrightError)
+    assert kind.__doc__
+
+
+def test_the_codes_of_failures_are_these() -> None:
+    """Users' scripts compare them; a new one is added, an old one stays."""
+    published = {"missing", "unreadable", "empty", "not_an_image", "truncated", "too_large", "no_pictures"}
+    assert published <= set(FAILURE_CODES)
+
+
+def test_a_picture_that_cannot_be_used_becomes_a_failure_of_its_source() -> None:
+    failure = ImageError("truncated", "the file ends before the picture does").failure("a.jpg")
+    assert failure == Failure("a.jpg", "truncated", "the file ends before the picture does")
+
+
+def test_a_missing_extra_is_told_with_the_command_that_installs_it() -> None:
+    assert (
+        str(MissingExtraError("training", "train"))
+        == "training needs the 'train' extra: pip install 'clipwright[train]'"
+    )
+
+
+def test_a_suggestion_names_what_is_near() -> None:
+    assert suggestion("imege_size", ["image_size", "layers"]) == "; did you mean 'image_size'?"
+
+
+def test_a_suggestion_names_several_where_several_are_near() -> None:
+    assert suggestion("vit-b", ["vit-b-32", "vit-b-16", "resnet"]) == "; did you mean 'vit-b-32' or 'vit-b-16'?"
+
+
+def test_nothing_near_is_no_suggestion() -> None:
+    assert suggestion("zzz", ["image_size", "layers"]) == ""
