@@ -110,7 +110,7 @@ def measure(trainer: Trainer, size: int, steps: int, rounds: int) -> str:
 def flops_of_a_step(trainer: Trainer, batch: Batch) -> int:
     with FlopCounterMode(display=False) as counter:
         trainer.step(batch)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def open_sources(recipe: Recipe, folder: Path, scratch: Path) -> tuple[list[Source], str]:

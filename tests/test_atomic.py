@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clipwright.atomic import replacing
+from clipwright.atomic import remove_leftovers, replacing
 
 
 def names(folder: Path) -> list[str]:
@@ -31,25 +31,21 @@ def test_the_old_file_is_there_until_the_block_ends(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new"
 
 
-def test_the_old_file_stays_whole_when_the_block_fails(tmp_path: Path) -> None:
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"old")
-    with pytest.raises(OSError, match="No space left"), replacing(path) as temporary:
-        temporary.write_bytes(b"half of the n")
-        raise OSError(28, "No space left on device")
-    assert path.read_bytes() == b"old"
-    assert names(tmp_path) == ["a.bin"]
+@pytest.mark.parametrize("problem", [OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError("a bug")])
+@pytest.mark.parametrize("before", [["a.bin"], []])
+def test_when_the_block_fails_all_stays_as_it_was(before: list[str], problem: BaseException, tmp_path: Path) -> None:
+    for name in before:
+        (tmp_path / name).write_bytes(b"old")
 
-
-def test_nothing_is_left_when_the_first_writing_fails(tmp_path: Path) -> None:
     def write() -> None:
         with replacing(tmp_path / "a.bin") as temporary:
-            temporary.write_bytes(b"half")
-            raise KeyboardInterrupt
+            temporary.write_bytes(b"half of the n")
+            raise problem
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(problem)):
         write()
-    assert names(tmp_path) == []
+    assert names(tmp_path) == before
+    assert all((tmp_path / name).read_bytes() == b"old" for name in before)
 
 
 def test_a_block_that_writes_nothing_leaves_the_old_file(tmp_path: Path) -> None:
@@ -78,7 +74,7 @@ def test_a_writer_that_is_killed_leaves_the_old_file_whole(tmp_path: Path) -> No
     path.write_bytes(b"old")
     code = f"""
 from pathlib import Path
-from clipwright.atomic import replacing
+from clipwright.atomic import remove_leftovers, replacing
 with replacing(Path({str(path)!r})) as temporary, temporary.open("wb") as file:
     file.write(b"half of the n")
     file.flush()
@@ -93,12 +89,9 @@ with replacing(Path({str(path)!r})) as temporary, temporary.open("wb") as file:
     assert path.read_bytes() == b"old"
 
 
-def test_what_a_killed_writer_left_does_not_hinder_the_next(tmp_path: Path) -> None:
-    path = tmp_path / "a.bin"
-    with replacing(path) as temporary:
+def test_what_killed_writers_left_can_be_removed(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.bin") as temporary:
         temporary.write_bytes(b"first")
-    temporary.write_bytes(b"left by a killed process with this number, and longer")
-    with replacing(path) as temporary:
-        temporary.write_bytes(b"second")
-    assert path.read_bytes() == b"second"
+    temporary.write_bytes(b"left by a killed process")
+    remove_leftovers(tmp_path)
     assert names(tmp_path) == ["a.bin"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from _pytest.mark import ParameterSet
 
 from clipwright.cli import COMMANDS, root
 
@@ -16,9 +17,9 @@ PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(language: str) -> list[object]:
+def blocks(language: str) -> list[ParameterSet]:
     """pytest parameters: (page, text) of every block in a language."""
-    found = []
+    found: list[ParameterSet] = []
     for page in PAGES:
         texts = [text for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
         found += [pytest.param(page, text, id=f"{page.stem}-{n}") for n, text in enumerate(texts)]

@@ -77,7 +77,7 @@ def stream_classifications(
     threads: int | None = None,
 ) -> Iterator[Classification]:
     """classify, picture by picture as they are done, in bounded memory. Labels are checked at once."""
-    check_labels(labels, alone_allowed=unknown)
+    check_labels(labels, unknown=unknown)
     names = [label.strip() for label in labels]
     filled = embedder.embed_texts(fill_templates(names, templates or DEFAULT_TEMPLATES))
     label_vectors = average_templates(filled.reshape(len(names), -1, embedder.embed_dim))

@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+from typing import Any
 
 import click
 
@@ -25,6 +26,10 @@ COMMANDS = {
     "info": "Show what a model is made of.",
 }
 """Each stands in commands/NAME.py, which is imported only when it is called."""
+
+
+class ReaderGoneError(Exception):
+    """Whoever read our output has seen enough."""
 
 
 class LazyGroup(click.Group):
@@ -46,6 +51,12 @@ class LazyGroup(click.Group):
             near = suggestion(args[0], COMMANDS) or f"; known: {', '.join(COMMANDS)}"
             raise click.UsageError(f"no command {args[0]!r}{near}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # click would end with status 1, which says that inputs failed
+            raise ReaderGoneError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -91,7 +102,7 @@ def main() -> None:
         status = _complain(str(error), WRONG_REQUEST)
     except (KeyboardInterrupt, click.Abort):
         status = _complain("stopped", INTERRUPTED, "interrupted")
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except (ReaderGoneError, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = DONE
     except OSError as error:

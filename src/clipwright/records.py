@@ -7,6 +7,7 @@ A field that may be one of several dataclasses is told by the key 'kind', which 
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -96,7 +97,7 @@ def _read_kind(choices: tuple[type, ...], value: object, where: str, kinds: Kind
     if not isinstance(value, Mapping) or "kind" not in value:
         raise RecipeError(f"{where} lacks the key 'kind': one of {', '.join(map(repr, known))}")
     kind = value["kind"]
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         near = suggestion(str(kind), known) or f"; known: {', '.join(known)}"
         raise RecipeError(f"unknown kind {kind!r} in {where}{near}")
     rest = {key: item for key, item in value.items() if key != "kind"}
@@ -115,7 +116,7 @@ def _read_tuple(arguments: tuple[Any, ...], value: object, where: str, kinds: Ki
 
 
 def _read_plain(hint: Any, value: object, where: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < sys.float_info.max:
         return float(value)
     if hint is Any or (isinstance(value, hint) and (hint is bool or not isinstance(value, bool))):
         return value

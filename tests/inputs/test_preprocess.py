@@ -111,7 +111,8 @@ def test_normalised_pixels_are_value_by_255_minus_mean_by_std() -> None:
     squares = np.zeros((2, 3, 3, 3), np.uint8)
     squares[1, 0, 2] = (255, 51, 0)
     pixels = normalise(squares, spec(image_size=3, mean=(0.5, 0.1, 0.25), std=(0.25, 0.2, 0.5)))
-    assert (pixels.shape, pixels.dtype) == ((2, 3, 3, 3), np.float32)
+    assert pixels.shape == (2, 3, 3, 3)
+    assert pixels.dtype == np.float32
     np.testing.assert_allclose(pixels[1, :, 0, 2], [2.0, 0.5, -0.5], rtol=1e-6)
     np.testing.assert_allclose(pixels[0, :, 1, 1], [-2.0, -0.5, -0.5], rtol=1e-6)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.model_file import load_model
-from clipwright.errors import UnknownModelError, suggestion
+from clipwright.errors import CheckpointError, UnknownModelError, suggestion
 
 STARTER = "starter"
 NAMES = (STARTER,)
@@ -28,6 +28,10 @@ def model_path(name: str | Path) -> Path:
     path = Path(str(resources.files("clipwright") / "starter")) if name == STARTER else Path(name)
     if path.is_dir():
         path = path / MODEL_FILE
+    if name == STARTER and not path.is_file():
+        raise CheckpointError(
+            f"this installation lacks the starter's weights at {str(path)!r}; install clipwright again"
+        )
     if not path.is_file():
         near = suggestion(str(name), NAMES) or f"; known: {', '.join(NAMES)}, or the path of a model file"
         raise UnknownModelError(f"no model {str(name)!r}{near}")

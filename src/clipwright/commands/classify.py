@@ -62,9 +62,10 @@ def command(
     from clipwright.api import stream_classifications
     from clipwright.inputs.photo_paths import find_photos
     from clipwright.tasks.prompts import check_labels, fill_templates
+    from clipwright.tasks.unknown import UNKNOWN
 
     names = read_texts(labels)
-    check_labels(names, alone_allowed=unknown)
+    check_labels(names, unknown=unknown)
     fill_templates(names, templates or ("{}",))  # a wrong request is refused before the model is loaded
     log_to_stderr(quiet)
     embedder = open_embedder(model, threads, quiet)
@@ -72,16 +73,17 @@ def command(
     results = stream_classifications(
         embedder, found, names, templates or None, unknown=unknown, batch_size=batch_size, threads=threads
     )
+    label_width = min(_NAME_WIDTH, max(len(label) for label in (*names, UNKNOWN)))
     failed = 0
-    with progress("classifying", quiet) as tell:
+    with progress("classifying", quiet, prints_rows=True) as tell:
         for done, result in enumerate(results, 1):
             failed += result.failure is not None
-            _print_result(result, top, as_json)
+            _print_result(result, top, label_width, as_json)
             tell(done, len(found))
     return SOME_FAILED if failed else DONE
 
 
-def _print_result(result: Classification, top: int, as_json: bool) -> None:
+def _print_result(result: Classification, top: int, label_width: int, as_json: bool) -> None:
     if result.failure is not None:
         print_failure(result.failure)
         if as_json:
@@ -93,6 +95,6 @@ def _print_result(result: Classification, top: int, as_json: bool) -> None:
         return
     name = shorten(source_fields(result.source)["source"], _NAME_WIDTH)
     for score in scores:
-        label = shorten(score.label, _NAME_WIDTH)
-        print(f"{name:<{_NAME_WIDTH}}  {label:<20}  {score.probability:6.1%}  {bar(score.probability)}".rstrip())
+        label = f"{shorten(score.label, label_width):<{label_width}}"
+        print(f"{name:<{_NAME_WIDTH}}  {label}  {score.probability:6.1%}  {bar(score.probability)}".rstrip())
         name = ""

@@ -64,7 +64,7 @@ def command(
     file = open_vector_file(out, embedder.embed_dim)
     found = list(find_photos(photos))
     failed = 0
-    with file, progress("embedding", quiet) as tell:
+    with file, progress("embedding", quiet, prints_rows=out is None) as tell:
         for text, vector in zip(captions, embedder.embed_texts(captions), strict=True):
             file.add(text, vector)
         for done, (source, result) in enumerate(embedder.stream_images(found, batch_size, threads), 1):

@@ -45,7 +45,8 @@ def command(model: str, as_json: bool) -> int:
     else:
         _print_record({key: value for key, value in record.items() if key != "provenance"})
         origin = {key: value for key, value in checkpoint.provenance.items() if key != "recipe"}
-        _print_record({"origin": origin, "recipe": "in full with --json"} if origin else {})
+        _print_record({"origin": origin} if origin else {})
+        _print_record({"recipe": "in full with --json"} if "recipe" in checkpoint.provenance else {})
     return DONE
 
 

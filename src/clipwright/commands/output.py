@@ -57,9 +57,12 @@ def shorten(text: str, width: int) -> str:
 
 
 @contextlib.contextmanager
-def progress(what: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """Draws (done, total) as a bar on a terminal, and as a line every few seconds in a log."""
-    if quiet:
+def progress(what: str, quiet: bool, *, prints_rows: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    """Draws (done, total) as a bar on a terminal, and as a line every few seconds in a log.
+
+    Where rows are printed meanwhile and stdout is a terminal, they are the progress, and nothing is drawn.
+    """
+    if quiet or (prints_rows and sys.stdout.isatty()):
         yield lambda done, total: None
         return
     if not sys.stderr.isatty():
@@ -77,15 +80,21 @@ def progress(what: str, quiet: bool) -> Iterator[Callable[[int, int | None], Non
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+    # Data stay on stdout: by default rich would take what is printed meanwhile to stderr.
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as drawn:
         task = drawn.add_task(what, total=None)
         yield lambda done, total: drawn.update(task, completed=done, total=total)
 
 
 def log_to_stderr(quiet: bool) -> None:
     """Shows the library's warnings (a text that was cut, a sample that was skipped) as lines on stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("warning: %(message)s"))
     logger = logging.getLogger("clipwright")
-    logger.addHandler(handler)
+    logger.addHandler(_WarningLines())
     logger.setLevel(logging.ERROR if quiet else logging.WARNING)
+
+
+class _WarningLines(logging.Handler):
+    """Writes to what stderr is at that moment: above a bar, where one is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"warning: {record.getMessage()}", file=sys.stderr)

@@ -73,7 +73,7 @@ def command(
     text_vectors = embedder.embed_texts(captions)
     found = list(find_photos(photos))
     sources, rows, failed = [], [], 0
-    with progress("comparing", quiet) as tell:
+    with progress("comparing", quiet, prints_rows=True) as tell:
         for done, (source, result) in enumerate(embedder.stream_images(found, batch_size, threads), 1):
             if isinstance(result, Failure):
                 failed += 1

@@ -94,7 +94,7 @@ def _report_drawer(quiet: bool) -> Iterator[Callable[[StepReport], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[summary]}"))
-    with Progress(*columns, console=Console(stderr=True)) as drawn:
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as drawn:
         task = drawn.add_task("training", total=None, summary="")
         yield lambda report: drawn.update(
             task, completed=report.step, total=report.steps, summary=_summary(report), refresh=True

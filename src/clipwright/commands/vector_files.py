@@ -88,16 +88,17 @@ class _Array(_Collected):
         sources = [fields["source"] if len(fields) == 1 else fields for fields in self._sources]
         vectors = np.array(self._vectors, np.float32).reshape(-1, self._embed_dim)
         names = self._path.with_name(self._path.name + ".sources.json")
-        with replacing(names) as new_names, replacing(self._path) as new_vectors:  # both are written before either counts
+        # Both are written before either counts.
+        with replacing(names) as new_names, replacing(self._path) as new_vectors:
             new_names.write_text(json.dumps(sources, ensure_ascii=False, indent=0), encoding="utf-8")
             with new_vectors.open("wb") as file:
                 _write_array(file, vectors)
 
 
 def _write_array(file: BinaryIO, array: np.ndarray) -> None:
-    """What numpy.save writes; but of a full disk that says only how many numbers are missing."""
+    """What numpy.save writes; but where the disk is full, that one's error does not say so."""
     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-    file.write(array.tobytes())
+    file.write(array.data)
 
 
 class _Parquet(_Collected):
@@ -115,6 +116,7 @@ class _Parquet(_Collected):
         flat = pa.array(np.array(self._vectors, np.float32).reshape(-1), pa.float32())
         columns: dict[str, Any] = {
             "source": pa.array([fields["source"] for fields in self._sources], pa.string()),
+            "source_bytes": pa.array([fields.get("source_bytes") for fields in self._sources], pa.string()),
             "embedding": pa.FixedSizeListArray.from_arrays(flat, self._embed_dim),
         }
         with replacing(self._path) as temporary:

@@ -50,7 +50,7 @@ def open_dataset(
         chosen = chosen[held_out(len(table), hold_out)]
     if limit is not None and len(chosen) > limit:
         chosen = chosen[np.linspace(0, len(chosen) - 1, limit).astype(np.int64)]
-    captions = [[text for text in own or () if text] for own in table.captions()] if table.has_captions else None
+    captions = table.captions() if table.has_captions else None
     if captions is not None:
         chosen = np.array([row for row in chosen if captions[row]], np.int64)
     if not len(chosen):
@@ -61,7 +61,7 @@ def open_dataset(
     names = class_names or table.class_names
     if names is None:
         raise DatasetError(f"{str(path)!r} has no class names in its metadata; give them with --labels FILE.json")
-    labels = np.array([-1 if label is None else label for label in table.labels()], np.int64)[chosen]
+    labels = np.asarray(table.labels(), np.int64)[chosen]
     if labels.min() < 0 or labels.max() >= len(names):
         raise DatasetError(f"labels reach from {labels.min()} to {labels.max()}, but {len(names)} names are given")
     return LabelledImages(name, table, chosen, labels, names)

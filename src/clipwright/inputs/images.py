@@ -207,7 +207,7 @@ def _to_uint8(array: np.ndarray, wide: bool) -> np.ndarray:
         raise ImageError("not_an_image", f"an array of {array.dtype} is no picture; uint8, uint16 or float 0 to 1 is")
     values /= full  # in place, as what follows: a large picture of wide numbers takes a gigabyte already
     values *= 255
-    return np.rint(values, out=values).clip(0, 255, out=values).astype(np.uint8)
+    return np.asarray(np.rint(values, out=values).clip(0, 255, out=values), np.uint8)
 
 
 def _one_line(error: Exception) -> str:

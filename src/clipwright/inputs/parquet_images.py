@@ -67,20 +67,20 @@ class ParquetImages:
         return f"{self.path.name} row {row}"
 
     def labels(self) -> list[int]:
-        """The label of every row. Raises DatasetError where the file has none."""
+        """The label of every row, -1 where a row has none. Raises DatasetError where the file has none at all."""
         if not self.has_labels:
             raise DatasetError(f"{str(self.path)!r} has no column 'label'")
-        labels: list[int] = self._table.column("label").to_pylist()
-        return labels
+        return [-1 if label is None else int(label) for label in self._table.column("label").to_pylist()]
 
     def captions(self) -> list[list[str]]:
-        """The captions of every row. Raises DatasetError where the file has none."""
+        """The captions of every row, which may be none. Raises DatasetError where the file has no column of them."""
+        if not self.has_captions:
+            raise DatasetError(f"{str(self.path)!r} has no column 'captions' or 'caption'")
         if "captions" in self._table.column_names:
-            captions: list[list[str]] = self._table.column("captions").to_pylist()
-            return captions
-        if "caption" in self._table.column_names:
-            return [[caption] for caption in self._table.column("caption").to_pylist()]
-        raise DatasetError(f"{str(self.path)!r} has no column 'captions' or 'caption'")
+            rows = self._table.column("captions").to_pylist()
+        else:
+            rows = [[caption] for caption in self._table.column("caption").to_pylist()]
+        return [[caption for caption in row or () if caption and caption.strip()] for row in rows]
 
 
 def held_out(count: int, every: int) -> np.ndarray:

@@ -6,14 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 from clipwright.errors import LabelError
+from clipwright.tasks.unknown import UNKNOWN
 
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
 BENCHMARK_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "a close-up photo of a {}.", "a photo of the {}.")
 """What zero-shot accuracy is measured with here."""
 
 
-def check_labels(labels: Sequence[str], *, alone_allowed: bool = False) -> None:
-    """Raises LabelError where there is no label, an empty or a repeated one, or one that nothing stands against."""
+def check_labels(labels: Sequence[str], *, unknown: bool = False) -> None:
+    """Raises LabelError where there is no label, an empty or a repeated one, or one that nothing stands against.
+
+    unknown: the answer 'none of these' will be added, so one label is enough, and none may have that name.
+    """
     if isinstance(labels, str):
         raise LabelError(f"labels are a list of texts, not one string; give {[labels]!r}")
     if not labels:
@@ -24,7 +28,9 @@ def check_labels(labels: Sequence[str], *, alone_allowed: bool = False) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise LabelError(f"label {repeated[0]!r} is given twice; leave one out")
-    if len(labels) == 1 and not alone_allowed:
+    if unknown and UNKNOWN in names:
+        raise LabelError(f"label {UNKNOWN!r} is what --unknown adds; leave it out")
+    if len(labels) == 1 and not unknown:
         raise LabelError(
             f"one label {labels[0]!r} would always get probability 1; "
             "give a second one, or --unknown for 'none of these'"

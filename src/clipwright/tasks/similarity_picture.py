@@ -14,6 +14,7 @@ _GAP = 3
 _MARGIN = 20
 _FONT_SIZE = 16
 _LINE = 22
+_CAPTION_LINES = 3
 _COLUMNS_PER_ROW = 24
 """Characters of a caption on one line above its column."""
 _LOW, _HIGH = np.array([246, 247, 250]), np.array([24, 78, 140])
@@ -76,7 +77,9 @@ def _wrap(text: str) -> list[str]:
             lines[-1] += f" {word}"
         else:
             lines.append(word[:_COLUMNS_PER_ROW])
-    return lines[:3] or [""]
+    if len(lines) > _CAPTION_LINES:
+        lines = [*lines[: _CAPTION_LINES - 1], f"{lines[_CAPTION_LINES - 1]} …"]
+    return lines or [""]
 
 
 def _caption_height(texts: Sequence[str], font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> int:

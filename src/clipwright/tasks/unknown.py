@@ -18,7 +18,7 @@ def standing(similarities: np.ndarray, background: np.ndarray) -> np.ndarray:
     In standard deviations of the background, so it carries over between models, whose cosines have different scales.
     """
     mean, spread = background.mean(axis=1, keepdims=True), background.std(axis=1, keepdims=True)
-    return np.asarray((similarities - mean) / spread, np.float32)
+    return np.asarray((similarities - mean) / np.maximum(spread, np.finfo(np.float32).tiny), np.float32)
 
 
 def unknown_similarity(background: np.ndarray, cut: float = CUT) -> np.ndarray:

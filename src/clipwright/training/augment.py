@@ -40,7 +40,7 @@ def _change_colours(square: np.ndarray, strength: float, random: np.random.Gener
     pixels = square.astype(np.float32)
     grey = (pixels @ _LUMA)[:, :, None]
     pixels = brightness * (contrast * (saturation * (pixels - grey) + grey - grey.mean()) + grey.mean())
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(pixels, 0, 255), np.uint8)
 
 
 def _crop_box(

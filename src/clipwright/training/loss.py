@@ -17,7 +17,11 @@ def contrastive_loss(image_features: Tensor, text_features: Tensor, logit_scale:
     """
     images = F.normalize(image_features.float(), dim=-1)
     texts = F.normalize(text_features.float(), dim=-1)
-    logits = logit_scale.float().exp() * images @ texts.T  # (B, B)
+    return matching_loss(logit_scale.float().exp() * images @ texts.T, matches)
+
+
+def matching_loss(logits: Tensor, matches: Tensor) -> Tensor:
+    """The loss over scaled similarities (B, B), a row an image; matches as for contrastive_loss."""
     targets = matches.to(logits.dtype)
     by_text_targets = targets / targets.sum(dim=0)  # columns sum to 1
     by_image_targets = by_text_targets / by_text_targets.sum(dim=1, keepdim=True)  # rows sum to 1

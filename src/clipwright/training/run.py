@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from clipwright.atomic import remove_leftovers
 from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json
 from clipwright.checkpoints.load import MODEL_FILE
 from clipwright.checkpoints.model_file import save_model
@@ -78,6 +79,7 @@ def train(
     settings = recipe.training
     device = _choose_device(settings)
     out.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(out)
     sources = [open_source(source, recipe_folder) for source in recipe.sources]
     state = read_state(out)
     document = state["tokenizer"] if state else learn_tokenizer(recipe, sources)

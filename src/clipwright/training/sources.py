@@ -88,7 +88,7 @@ class OwnCaptions:
 
 
 class LabelCaptions:
-    """Captions made from labels: a template with the class's own name, or sometimes another of its names."""
+    """Captions made from labels (-1 for none): a template with a name of the class, most often its own."""
 
     def __init__(
         self, labels: Sequence[int], classes: Sequence[str], others: dict[str, list[str]], templates: tuple[str, ...]
@@ -96,7 +96,7 @@ class LabelCaptions:
         unknown = [name for name in others if name not in classes]
         if unknown:
             raise DatasetError(f"names are given for classes that the data lack: {', '.join(unknown[:3])}")
-        if labels and not 0 <= min(labels) <= max(labels) < len(classes):
+        if not -1 <= min(labels) <= max(labels) < len(classes):
             raise DatasetError(
                 f"labels reach from {min(labels)} to {max(labels)}, but there are {len(classes)} classes"
             )
@@ -121,7 +121,7 @@ class LabelCaptions:
 
     def corpus(self) -> Iterator[str]:
         """Every caption that can be drawn, as often as captions of its class are, in hundreds."""
-        counts = np.bincount(np.asarray(self._labels, np.int64), minlength=len(self._classes))
+        counts = np.bincount([label for label in self._labels if label >= 0], minlength=len(self._classes))
         for own, others, count in zip(self._classes, self._others, counts, strict=True):
             for name in (own, *others):
                 for template in self._templates:
@@ -173,9 +173,12 @@ def open_source(recipe: SourceRecipe, folder: Path) -> Source:
         raise DatasetError(f"{recipe.path!r} has labels but no names for them; give a JSON list with classes = ...")
     else:
         captions = LabelCaptions(labels, classes, others, recipe.templates)
-    rows = np.arange(len(images))
+    usable = np.array([bool(lines) for lines in own] if own is not None else [label >= 0 for label in labels])
     if recipe.hold_out is not None:
-        rows = rows[~held_out(len(images), recipe.hold_out)]
+        usable &= ~held_out(len(images), recipe.hold_out)
+    rows = np.flatnonzero(usable)
+    if not len(rows):
+        raise DatasetError(f"{recipe.path!r} has no row with a caption or a label that may be trained on")
     return Source(images, captions, rows, recipe.weight, recipe.squeezed_from)
 
 

@@ -1,0 +1,45 @@
+"""Fixtures that several rooms' tests need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clipwright.checkpoints.model_file import save_model
+from tests.inputs.pictures import png
+from tests.support import REFERENCE, tiny_checkpoint
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of tiny_checkpoint's model."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_model(path, tiny_checkpoint())
+    return path
+
+
+@pytest.fixture(scope="session")
+def photo() -> Path:
+    """A photograph that can be read."""
+    return REFERENCE / "pictures" / "rocket.jpg"
+
+
+@pytest.fixture
+def bad_photos(tmp_path: Path, photo: Path) -> dict[str, Path]:
+    """What people pass by mistake, by the code of its failure."""
+    folder = tmp_path / "bad"
+    (folder / "no pictures").mkdir(parents=True)
+    (folder / "no pictures" / "notes.txt").write_text("nothing here")
+    (folder / "cut.jpg").write_bytes(photo.read_bytes()[:3000])
+    (folder / "text.jpg").write_text("Dear diary, today I took no photograph.")
+    (folder / "zero.jpg").touch()
+    (folder / "bomb.png").write_bytes(png(60_000, 60_000, 8, 2, b""))
+    return {
+        "truncated": folder / "cut.jpg",
+        "not_an_image": folder / "text.jpg",
+        "empty": folder / "zero.jpg",
+        "too_large": folder / "bomb.png",
+        "missing": folder / "lost.jpg",
+        "no_pictures": folder / "no pictures",
+    }
