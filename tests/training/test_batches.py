@@ -97,5 +97,5 @@ def test_a_stream_that_is_closed_early_leaves_no_thread_behind(tmp_path: Path) -
     write_labels(tmp_path / "labels.parquet", 8)
     stream = maker(tmp_path, "labels.parquet").stream([32] * 50, 0, 3)
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]

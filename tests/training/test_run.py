@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipwright.checkpoints.model_file import load_model
+from clipwright.checkpoints.model_file import load_model, save_model
 from clipwright.embedding.load import load_embedder
 from clipwright.errors import CheckpointError, DatasetError, InterruptedRunError, RecipeError
 from clipwright.training.recipe import read_recipe
 from clipwright.training.report import StepReport
 from clipwright.training.run import RunObserver, train
+from tests.support import tiny_checkpoint
 from tests.training.data import COLOURS, jpeg, label_source, recipe_text, write_labels
 
 COMMAND = [str(Path(sys.executable).with_name("clipwright")), "train"]
@@ -108,6 +109,23 @@ def test_a_run_that_is_done_is_not_trained_again(tmp_path: Path) -> None:
     reports: list[StepReport] = []
     assert without_provenance(run(recipe, tmp_path / "out", RunObserver(on_report=reports.append))) == first
     assert not reports
+
+
+def test_a_run_may_begin_with_a_model_and_keeps_its_vocabulary(tmp_path: Path) -> None:
+    first = load_model(run(written_recipe(tmp_path), tmp_path / "first"))
+    recipe = written_recipe(tmp_path, start_from="first/model.safetensors", learning_rate=1e-12, seed=5)
+    second = load_model(run(recipe, tmp_path / "second"))
+    assert second.tokenizer == first.tokenizer
+    assert second.provenance["started_from"]["space_id"] == first.space_id()
+    for name in ("text.projection.weight", "vision.stem.conv1.weight"):
+        assert np.array_equal(second.weights[name], first.weights[name])
+
+
+def test_a_run_does_not_begin_with_a_model_of_another_config(tmp_path: Path) -> None:
+    recipe = written_recipe(tmp_path, start_from="other.safetensors")
+    save_model(tmp_path / "other.safetensors", tiny_checkpoint())
+    with pytest.raises(RecipeError, match="has another config"):
+        run(recipe, tmp_path / "out")
 
 
 def test_another_recipe_does_not_go_on_with_this_run(tmp_path: Path) -> None:

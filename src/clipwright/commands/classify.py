@@ -29,7 +29,9 @@ _NAME_WIDTH = 32
 @click.command("classify", context_settings=SPACING)
 @photos_argument
 @click.option("--labels", required=True, metavar="A,B,...|FILE", help="The labels; or a file with one a line.")
-@click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="Labels shown for each photograph.")
+@click.option(
+    "--top", default=5, show_default=True, type=click.IntRange(1), metavar="K", help="Labels shown for each photograph."
+)
 @click.option(
     "--template",
     "templates",

@@ -30,9 +30,16 @@ model_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 batch_size_option = click.option(
-    "--batch-size", default=32, show_default=True, type=click.IntRange(1, 4096), help="Photographs embedded at once."
+    "--batch-size",
+    default=32,
+    show_default=True,
+    type=click.IntRange(1, 4096),
+    metavar="N",
+    help="Photographs embedded at once.",
 )
-threads_option = click.option("--threads", type=click.IntRange(1, 1024), help="Processor cores to use.  [default: all]")
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Processor cores to use.  [default: all]"
+)
 quiet_option = click.option("--quiet", is_flag=True, help="No progress and no remarks; errors are still said.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -63,7 +63,7 @@ class BatchMaker:
         self._tokenizer = tokenizer
         self._spec = spec
 
-    def stream(self, sizes: list[int], first_step: int, workers: int) -> Iterator[Batch]:
+    def stream(self, sizes: list[int], first_step: int, workers: int) -> Generator[Batch, None, None]:
         """The batches of steps first_step to len(sizes) - 1, step k at picture size sizes[k], made ahead."""
         steps = iter(range(first_step, len(sizes)))
         waiting: collections.deque[Future[Batch]] = collections.deque()

@@ -97,6 +97,9 @@ class TrainingRecipe:
     gradient_clip: float = 1.0
     """Largest norm of all gradients together."""
     seed: int = 0
+    start_from: str | None = None
+    """A model of the same config whose weights and vocabulary the run begins with: 'starter', or the path of a model
+    file from the recipe's folder. None: random weights, and a vocabulary learned from the captions."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """bf16: matrix products and convolutions in bfloat16 (autocast); weights and loss stay float32."""
     image_sizes: tuple[ImageSizeStep, ...] = ()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from clipwright.atomic import replacing
 from clipwright.errors import MissingExtraError
 
 METRICS_FILE = "metrics.csv"
@@ -47,10 +48,10 @@ class MetricsLog:
             raise MissingExtraError("training", "train") from error
         path = folder / METRICS_FILE
         kept = [row for row in _read_rows(path) if int(row[0]) <= step]
-        self._file = path.open("w", newline="", encoding="utf-8")
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["step", "name", "value"], *kept])
+        self._file = path.open("a", newline="", encoding="utf-8")
         self._csv = csv.writer(self._file)
-        self._csv.writerows([["step", "name", "value"], *kept])
-        self._file.flush()
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:

@@ -15,13 +15,13 @@ import torch
 
 from clipwright.atomic import remove_leftovers
 from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json
-from clipwright.checkpoints.load import MODEL_FILE
+from clipwright.checkpoints.load import MODEL_FILE, STARTER, load_checkpoint
 from clipwright.checkpoints.model_file import save_model
 from clipwright.errors import DatasetError, InterruptedRunError, RecipeError
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.tokenizer import Tokenizer, end_ids, train_tokenizer
 from clipwright.model.dual_encoder import DualEncoder
-from clipwright.model.weights import weights_of
+from clipwright.model.weights import build_model, weights_of
 from clipwright.training.batches import Batch, BatchMaker
 from clipwright.training.optimizer import build_optimizer, learning_rate
 from clipwright.training.plan import Plan
@@ -77,37 +77,20 @@ def train(
     """
     observer = observer or RunObserver()
     settings = recipe.training
-    device = _choose_device(settings)
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
-    sources = [open_source(source, recipe_folder) for source in recipe.sources]
-    state = read_state(out)
-    document = state["tokenizer"] if state else learn_tokenizer(recipe, sources)
-    tokenizer = Tokenizer(document, input_spec(recipe, document))
-
-    torch.manual_seed(settings.seed)
-    model = DualEncoder(recipe.config).to(device)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(model, settings)
-    identity = _identity(recipe)
-    progress = restore_state(state, out, model, optimizer, identity) if state else Progress()
-
-    def save() -> None:
-        save_state(out, model, optimizer, progress, identity, document)
-
-    plan = Plan(sources, settings.batch_size, settings.seed)
-    batches = BatchMaker(sources, plan, recipe.augment, tokenizer, tokenizer.spec)
+    run = _open_run(recipe, recipe_folder, out)
+    model, progress = run.trainee.model, run.progress
     sizes = [_image_size(step, recipe) for step in range(settings.steps)]
-    trainee = Trainee(model, tokenizer)
-    with MetricsLog(out, progress.step) as log:
-        stream = batches.stream(sizes, progress.step, settings.workers)
+    stream = run.batches.stream(sizes, progress.step, settings.workers)
+    with contextlib.closing(stream), MetricsLog(out, progress.step) as log:
         clock = _Clock(settings, progress)
         for batch in clock.time_waits(stream):
             model.train()
             rate = learning_rate(progress.step, settings)
-            result = train_step(model, optimizer, to_device(batch, device), rate, settings)
+            result = train_step(model, run.optimizer, to_device(batch, run.device), rate, settings)
             progress.step += 1
-            _count_broken(batch, progress, settings, save)
+            _count_broken(batch, settings, run)
             last = progress.step == settings.steps
             if progress.step % settings.log_every == 0 or last:
                 report = clock.report(result, rate)
@@ -116,16 +99,61 @@ def train(
             if progress.step % settings.evaluate_every == 0 or last:
                 with clock.paused():
                     model.eval()
-                    values = {name: value for run in evaluators for name, value in run(trainee)}
+                    values = {name: value for measure in evaluators for name, value in measure(run.trainee)}
                 log.write(progress.step, values)
                 if values:
                     observer.on_evaluation(progress.step, values)
             stopping = observer.should_stop() and not last
             if progress.step % settings.checkpoint_every == 0 or last or stopping:
-                save()
+                run.save()
             if stopping:
                 raise InterruptedRunError(f"stopped after step {progress.step}; the same command goes on from there")
-    return _save_model(out, recipe, trainee, progress)
+    return _save_model(recipe, run)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run as it stands, new or gone on with."""
+
+    folder: Path
+    device: torch.device
+    trainee: Trainee
+    optimizer: torch.optim.Optimizer
+    batches: BatchMaker
+    progress: Progress
+    start: Checkpoint | None
+    """The model that the run began with, where the recipe names one."""
+    identity: str
+
+    def save(self) -> None:
+        document = self.trainee.tokenizer.document
+        save_state(self.folder, self.trainee.model, self.optimizer, self.progress, self.identity, document)
+
+
+def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:
+    settings = recipe.training
+    device = _choose_device(settings)
+    sources = [open_source(source, recipe_folder) for source in recipe.sources]
+    start = _read_start(recipe, recipe_folder)
+    state = read_state(out)
+    if state is not None:
+        document = state["tokenizer"]
+    elif start is not None:
+        document = start.tokenizer
+    else:
+        document = learn_tokenizer(recipe, sources)
+    tokenizer = Tokenizer(document, input_spec(recipe, document))
+
+    torch.manual_seed(settings.seed)
+    model = DualEncoder(recipe.config) if start is None else build_model(start.config, start.weights)
+    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(model, settings)
+    identity = _identity(recipe)
+    progress = Progress() if state is None else restore_state(state, out, model, optimizer, identity)
+
+    plan = Plan(sources, settings.batch_size, settings.seed)
+    batches = BatchMaker(sources, plan, recipe.augment, tokenizer, tokenizer.spec)
+    return _Run(out, device, Trainee(model, tokenizer), optimizer, batches, progress, start, identity)
 
 
 class _Clock:
@@ -190,6 +218,19 @@ def _choose_device(settings: TrainingRecipe) -> torch.device:
     return torch.device(found if settings.device == "auto" else settings.device)
 
 
+def _read_start(recipe: Recipe, folder: Path) -> Checkpoint | None:
+    """The model that the run begins with, where the recipe names one."""
+    name = recipe.training.start_from
+    if name is None:
+        return None
+    start = load_checkpoint(name if name == STARTER else folder / name)
+    if start.config != recipe.config:
+        raise RecipeError(
+            f"training.start_from {name!r} has another config than the recipe; 'clipwright info' shows it"
+        )
+    return start
+
+
 def learn_tokenizer(recipe: Recipe, sources: Sequence[Source]) -> str:
     """The document of the byte-pair tokenizer that a recipe's captions give."""
     captions = itertools.chain.from_iterable(source.captions.corpus() for source in sources)
@@ -226,16 +267,16 @@ def _identity(recipe: Recipe) -> str:
     return canonical_json(table).decode()
 
 
-def _count_broken(batch: Batch, progress: Progress, settings: TrainingRecipe, save: Callable[[], None]) -> None:
+def _count_broken(batch: Batch, settings: TrainingRecipe, run: _Run) -> None:
     """Logs samples that could not be read, and stops the run where they are too large a share."""
+    progress = run.progress
     progress.samples_read += settings.batch_size + len(batch.broken)
     progress.broken += len(batch.broken)
     progress.broken_names += [reason for reason in batch.broken if len(progress.broken_names) < _KEPT_REASONS]
     for reason in batch.broken:
         logger.warning("skipped %s", reason)
-    # A handful is no share yet: at least as many samples as make one broken one tolerable must have been read.
-    if progress.broken > max(1, settings.max_broken * progress.samples_read):
-        save()
+    if progress.broken > max(1, settings.max_broken * progress.samples_read):  # one alone is no share yet
+        run.save()
         share = progress.broken / progress.samples_read
         raise DatasetError(
             f"{progress.broken} of {progress.samples_read} samples are broken ({share:.1%}; training.max_broken allows "
@@ -243,22 +284,24 @@ def _count_broken(batch: Batch, progress: Progress, settings: TrainingRecipe, sa
         )
 
 
-def _save_model(out: Path, recipe: Recipe, trainee: Trainee, progress: Progress) -> Path:
-    path = out / MODEL_FILE
-    provenance = {
+def _save_model(recipe: Recipe, run: _Run) -> Path:
+    path = run.folder / MODEL_FILE
+    provenance: dict[str, Any] = {
         "name": recipe.model.name,
         "licence": recipe.model.licence,
         "data": list(recipe.model.data),
         "recipe": recipe_table(recipe),
-        "samples": progress.step * recipe.training.batch_size,
-        "training_seconds": round(progress.seconds),
+        "samples": run.progress.step * recipe.training.batch_size,
+        "training_seconds": round(run.progress.seconds),
         "torch": torch.__version__,
     }
+    if run.start is not None:
+        provenance["started_from"] = {"space_id": run.start.space_id(), **run.start.provenance}
     checkpoint = Checkpoint(
         config=recipe.config,
-        spec=trainee.tokenizer.spec,
-        tokenizer=trainee.tokenizer.document,
-        weights=weights_of(trainee.model),
+        spec=run.trainee.tokenizer.spec,
+        tokenizer=run.trainee.tokenizer.document,
+        weights=weights_of(run.trainee.model),
         provenance=provenance,
     )
     save_model(path, checkpoint)
