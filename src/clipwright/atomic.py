@@ -19,7 +19,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f"{_PREFIX}{uuid.uuid4().hex}{_SUFFIX}")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)  # some writers let nobody else read what they write
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,13 +15,16 @@ from clipwright.training.batches import Batch, BatchMaker
 from clipwright.training.plan import Plan
 from clipwright.training.recipe import AugmentRecipe, SourceRecipe
 from clipwright.training.sources import open_source
-from tests.training.data import COLOURS, write_captions, write_labels
+from tests.training.data import COLOURS, pictures, write_captions, write_labels, write_tar
 
 BATCH = 8
 
 
 def maker(folder: Path, *paths: str) -> BatchMaker:
-    recipes = [SourceRecipe(kind="parquet", path=path, weight=1.0, templates=("a {}.", "{}")) for path in paths]
+    kinds: dict[str, Literal["parquet", "webdataset"]] = {".parquet": "parquet", ".tar": "webdataset"}
+    recipes = [
+        SourceRecipe(kind=kinds[Path(path).suffix], path=path, weight=1.0, templates=("a {}.", "{}")) for path in paths
+    ]
     sources = [open_source(recipe, folder) for recipe in recipes]
     document = train_tokenizer(COLOURS, 540)
     start, end = end_ids(document)
@@ -61,6 +65,16 @@ def test_a_broken_sample_is_named_and_another_stands_in(tmp_path: Path) -> None:
     (batch,) = maker(tmp_path, "labels.parquet").stream([32], 0, 2)
     assert batch.pixels.shape[0] == BATCH
     assert [reason.split(":")[0] for reason in batch.broken] == ["labels.parquet row 5"]
+
+
+def test_a_broken_picture_in_a_tar_is_named_and_another_stands_in(tmp_path: Path) -> None:
+    samples: dict[str, bytes] = {}
+    for i, data in enumerate(pictures(BATCH)[0]):
+        samples |= {f"{i}.jpg": data[:200] if i == 3 else data, f"{i}.txt": b"a square"}
+    write_tar(tmp_path / "a.tar", samples)
+    (batch,) = maker(tmp_path, "a.tar").stream([32], 0, 2)
+    assert batch.pixels.shape[0] == BATCH
+    assert batch.broken == ("a.tar/3.jpg: the file ends before the picture does",)
 
 
 def test_a_broken_sample_changes_no_other_place_of_the_batch(tmp_path: Path) -> None:
