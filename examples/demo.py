@@ -47,8 +47,8 @@ def main() -> None:
     console.print(table)
     right = sum(answer.labels[0].label == shows for shows, answer in zip(labels, answers, strict=True))
     console.print(
-        f"{right} of {len(labels)} right at the first answer. The labels are those in the column 'shows'. The answers are"
-        " the starter's, a small model that was trained on 100,000 small pictures; its guesses are rough."
+        f"{right} of {len(labels)} right at the first answer; the labels are those in the column 'shows'. The starter"
+        " answers: a small model that was trained on 100,000 small pictures. Its guesses are rough."
     )
 
     captions = [f"a photo of a {label}" for label in labels]

@@ -31,9 +31,9 @@ class Stem(nn.Module):
         self.conv3, self.norm3 = _conv3(width // 2, width), nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.norm1(self.conv1(x)))
-        x = F.relu(self.norm2(self.conv2(x)))
-        x = F.relu(self.norm3(self.conv3(x)))
+        x = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        x = F.relu(self.norm2(self.conv2(x)), inplace=True)
+        x = F.relu(self.norm3(self.conv3(x)), inplace=True)
         return F.avg_pool2d(x, 2)
 
 
@@ -63,11 +63,11 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.norm1(self.conv1(x)))
-        x = F.relu(self.norm2(self.conv2(x)))
+        x = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        x = F.relu(self.norm2(self.conv2(x)), inplace=True)
         if self.stride > 1:
             x = F.avg_pool2d(x, self.stride)
-        return F.relu(self.norm3(self.conv3(x)) + shortcut)
+        return F.relu(self.norm3(self.conv3(x)) + shortcut, inplace=True)
 
 
 class AttentionPool(nn.Module):
