@@ -57,7 +57,7 @@ def open_embedder(model: str, threads: int | None, quiet: bool) -> Embedder:
     embedder = load_embedder(model, threads)
     if model == STARTER and not quiet:
         print(
-            "note: the starter answers, a 26 MB model trained on 100,000 small pictures; its guesses are rough."
+            "note: the starter answers, a 22 MB model trained on 100,000 small pictures; its guesses are rough."
             " --model PATH names a stronger one ('clipwright train' makes them).",
             file=sys.stderr,
         )

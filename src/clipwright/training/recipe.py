@@ -32,7 +32,9 @@ class SourceRecipe:
     classes: str | None = None
     """JSON list of class names by label; none: the names in the file's own metadata."""
     names: str | None = None
-    """JSON: class name to a list of other names for it. The class's own name is used three times in four."""
+    """JSON: class name to a list of other names for it."""
+    own_name: float = 0.75
+    """How often a caption uses the class's own name, where it has others; else it uses one of those."""
     squeezed_from: tuple[float, ...] = ()
     """Width by height that its pictures may have had before they were squeezed into squares; one is drawn each time
     and undone. Empty: they were not squeezed."""
@@ -42,6 +44,8 @@ class SourceRecipe:
     def __post_init__(self) -> None:
         if not self.weight > 0:
             raise ValueError(f"weight must be above 0, not {self.weight}")
+        if not 0 <= self.own_name <= 1:
+            raise ValueError(f"own_name is a share between 0 and 1, not {self.own_name}")
         if any(ratio <= 0 for ratio in self.squeezed_from):
             raise ValueError(f"squeezed_from must hold ratios above 0, not {self.squeezed_from}")
         if self.hold_out is not None and self.hold_out < 2:

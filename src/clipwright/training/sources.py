@@ -23,9 +23,6 @@ from clipwright.inputs.parquet_images import ParquetImages, held_out
 from clipwright.inputs.tar_images import TarImages
 from clipwright.training.recipe import SourceRecipe
 
-_OWN_NAME = 0.75
-"""How often a label's caption uses the class's own name, where it has others."""
-
 
 class Images(Protocol):
     """Numbered pictures, still encoded. name is how a picture is called in the log."""
@@ -91,8 +88,14 @@ class LabelCaptions:
     """Captions made from labels (-1 for none): a template with a name of the class, most often its own."""
 
     def __init__(
-        self, labels: Sequence[int], classes: Sequence[str], others: dict[str, list[str]], templates: tuple[str, ...]
+        self,
+        labels: Sequence[int],
+        classes: Sequence[str],
+        others: dict[str, list[str]],
+        templates: tuple[str, ...],
+        own_name: float,
     ) -> None:
+        """others: further names of a class; own_name: how often a caption uses the class's own all the same."""
         unknown = [name for name in others if name not in classes]
         if unknown:
             raise DatasetError(f"names are given for classes that the data lack: {', '.join(unknown[:3])}")
@@ -107,11 +110,12 @@ class LabelCaptions:
             frozenset(n.lower() for n in (own, *more)) for own, more in zip(classes, self._others, strict=True)
         ]
         self._templates = templates
+        self._own_name = own_name
 
     def draw(self, index: int, random: np.random.Generator) -> Caption:
         label = self._labels[index]
         others = self._others[label]
-        own = not others or random.random() < _OWN_NAME
+        own = not others or random.random() < self._own_name
         name = self._classes[label] if own else others[int(random.integers(len(others)))]
         template = self._templates[int(random.integers(len(self._templates)))]
         return Caption(template.format(name), name.lower())
@@ -172,7 +176,7 @@ def open_source(recipe: SourceRecipe, folder: Path) -> Source:
     elif classes is None:
         raise DatasetError(f"{recipe.path!r} has labels but no names for them; give a JSON list with classes = ...")
     else:
-        captions = LabelCaptions(labels, classes, others, recipe.templates)
+        captions = LabelCaptions(labels, classes, others, recipe.templates, recipe.own_name)
     usable = np.array([bool(lines) for lines in own] if own is not None else [label >= 0 for label in labels])
     if recipe.hold_out is not None:
         usable &= ~held_out(len(images), recipe.hold_out)
