@@ -21,6 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         temporary.touch()
         mode = temporary.stat().st_mode
+        temporary.unlink()
         yield temporary
         temporary.chmod(mode)  # some writers let nobody else read what they write
         with temporary.open("rb+") as file:

@@ -90,7 +90,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a letter that the terminal lacks is no reason to stop
     try:
-        status = root.main(standalone_mode=False)
+        status = root.main(prog_name="clipwright", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         context = getattr(error, "ctx", None)

@@ -65,7 +65,7 @@ def test_a_full_disk_leaves_the_earlier_matrix_whole(tiny_model: Path, photo: Pa
     assert run_cli(*arguments).status == 0
     before = (tmp_path / "matrix.png").read_bytes()
     answer = run_on_full_disk(2000, *arguments, "--text", "a dog")
-    assert (answer.status, answer.stderr) == (3, "error: File too large\n")
+    assert (answer.status, answer.stderr) == (3, f"error: File too large: {tmp_path / 'matrix.png'}\n")
     assert [path.name for path in tmp_path.iterdir()] == ["matrix.png"]
     assert (tmp_path / "matrix.png").read_bytes() == before
 
