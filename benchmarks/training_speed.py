@@ -1,6 +1,6 @@
 """How fast does training run: does the step wait for its input, and what share of the machine's arithmetic is used?
 
-    python benchmarks/training_speed.py [--recipe recipes/starter.toml] [--size 64] [--steps 12] [--rounds 4]
+    python benchmarks/training_speed.py [--recipe recipes/starter-3.toml] [--size 64] [--steps 12] [--rounds 4]
 
 The step on prepared batches and the run end to end take turns in one process; ratios are round by round. Without the
 recipe's data it makes pictures of the same size and layout itself.
@@ -44,9 +44,9 @@ class Trainer:
     def __init__(self, recipe: Recipe, sources: list[Source]) -> None:
         self.recipe = recipe
         document = learn_tokenizer(recipe, sources)
-        tokenizer = Tokenizer(document, input_spec(recipe, document))
+        self.tokenizer = Tokenizer(document, input_spec(recipe, document))
         plan = Plan(sources, recipe.training.batch_size, recipe.training.seed)
-        self.batches = BatchMaker(sources, plan, recipe.augment, tokenizer, tokenizer.spec)
+        self.batches = BatchMaker(sources, plan, recipe.augment, self.tokenizer)
         self.model = DualEncoder(recipe.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(self.model, recipe.training)
 
@@ -54,13 +54,13 @@ class Trainer:
         return self.batches.stream([size] * steps, 0, self.recipe.training.workers)
 
     def step(self, batch: Batch) -> None:
-        device_batch = to_device(batch, torch.device("cpu"))
+        device_batch = to_device(batch, torch.device("cpu"), self.tokenizer.spec)
         train_step(self.model, self.optimizer, device_batch, 1e-4, self.recipe.training)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", type=Path, default=Path(__file__).parents[1] / "recipes" / "starter.toml")
+    parser.add_argument("--recipe", type=Path, default=Path(__file__).parents[1] / "recipes" / "starter-3.toml")
     parser.add_argument("--size", type=int, default=64, help="side of the pictures, in pixels")
     parser.add_argument("--steps", type=int, default=12, help="steps in a round")
     parser.add_argument("--rounds", type=int, default=4)

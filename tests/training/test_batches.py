@@ -30,11 +30,11 @@ def maker(folder: Path, *paths: str) -> BatchMaker:
     start, end = end_ids(document)
     spec = InputSpec(image_size=32, context_length=12, start_id=start, end_id=end, pad_id=0)
     plan = Plan(sources, BATCH, seed=7)
-    return BatchMaker(sources, plan, AugmentRecipe(colour=0.2), Tokenizer(document, spec), spec)
+    return BatchMaker(sources, plan, AugmentRecipe(colour=0.2), Tokenizer(document, spec))
 
 
 def same(a: Batch, b: Batch) -> bool:
-    names = ("pixels", "tokens", "ends", "matches")
+    names = ("squares", "colour_factors", "tokens", "ends", "matches")
     return a.broken == b.broken and all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
 
 
@@ -56,14 +56,14 @@ def test_a_stream_that_begins_later_gives_the_same_steps(tmp_path: Path) -> None
 
 def test_pictures_come_at_the_size_of_their_step(tmp_path: Path) -> None:
     write_labels(tmp_path / "labels.parquet", 16)
-    shapes = [batch.pixels.shape for batch in maker(tmp_path, "labels.parquet").stream([32, 32, 64], 0, 2)]
-    assert shapes == [(8, 3, 32, 32), (8, 3, 32, 32), (8, 3, 64, 64)]
+    shapes = [batch.squares.shape for batch in maker(tmp_path, "labels.parquet").stream([32, 32, 64], 0, 2)]
+    assert shapes == [(8, 32, 32, 3), (8, 32, 32, 3), (8, 64, 64, 3)]
 
 
 def test_a_broken_sample_is_named_and_another_stands_in(tmp_path: Path) -> None:
     write_labels(tmp_path / "labels.parquet", 8, broken=(5,))
     (batch,) = maker(tmp_path, "labels.parquet").stream([32], 0, 2)
-    assert batch.pixels.shape[0] == BATCH
+    assert batch.squares.shape[0] == BATCH
     assert [reason.split(":")[0] for reason in batch.broken] == ["labels.parquet row 5"]
 
 
@@ -73,7 +73,7 @@ def test_a_broken_picture_in_a_tar_is_named_and_another_stands_in(tmp_path: Path
         samples |= {f"{i}.jpg": data[:200] if i == 3 else data, f"{i}.txt": b"a square"}
     write_tar(tmp_path / "a.tar", samples)
     (batch,) = maker(tmp_path, "a.tar").stream([32], 0, 2)
-    assert batch.pixels.shape[0] == BATCH
+    assert batch.squares.shape[0] == BATCH
     assert batch.broken == ("a.tar/3.jpg: the file ends before the picture does",)
 
 
@@ -82,7 +82,7 @@ def test_a_broken_sample_changes_no_other_place_of_the_batch(tmp_path: Path) -> 
     (whole,) = maker(tmp_path, "labels.parquet").stream([32], 0, 1)
     write_labels(tmp_path / "labels.parquet", 8, broken=(5,))
     (broken,) = maker(tmp_path, "labels.parquet").stream([32], 0, 1)
-    changed = [i for i in range(BATCH) if not np.array_equal(whole.pixels[i], broken.pixels[i])]
+    changed = [i for i in range(BATCH) if not np.array_equal(whole.squares[i], broken.squares[i])]
     assert len(changed) == 1
 
 

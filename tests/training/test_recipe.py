@@ -25,8 +25,9 @@ def test_a_recipe_comes_back_from_its_table(tmp_path: Path) -> None:
     assert read_record(Recipe, recipe_table(recipe), "recipe", TOWER_KINDS) == recipe
 
 
-def test_the_recipe_of_the_starter_is_valid() -> None:
-    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "starter.toml")
+@pytest.mark.parametrize("part", [1, 2, 3])
+def test_the_recipes_of_the_starter_are_valid(part: int) -> None:
+    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / f"starter-{part}.toml")
     assert recipe.model.licence
 
 

@@ -37,7 +37,7 @@ def command(recipe_path: Path, out: Path | None, overrides: tuple[str, ...], qui
 
     \b
     Examples:
-      clipwright train recipes/starter.toml
+      clipwright train recipes/starter-1.toml
       clipwright train mine.toml --out runs/try --set training.steps=100
     """
     from clipwright.evaluation.during_training import evaluators_of

@@ -137,6 +137,8 @@ def _read_file(path: Path) -> bytes:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    if image.format == "JPEG" and "exif" not in image.info and "xmp" not in image.info:
+        return image  # it says nothing of its orientation; asking takes longer than decoding a small picture
     try:
         with _without_warnings():
             turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))

@@ -1,4 +1,4 @@
-"""Varying a training picture: one crop, one resize, a mirror and a change of colours."""
+"""Varying what a training picture shows: one crop, one resize and a mirror."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import numpy as np
 from PIL import Image
 
 from clipwright.training.recipe import AugmentRecipe
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Shares of red, green and blue in the grey of a pixel (ITU-R BT.601)."""
 
 
 def augment(
@@ -30,17 +27,7 @@ def augment(
     view = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     if random.random() < recipe.flip:
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    square = np.asarray(view)
-    return _change_colours(square, recipe.colour, random) if recipe.colour else square
-
-
-def _change_colours(square: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
-    """Scales brightness, contrast round the mean, and saturation round the grey of each pixel."""
-    brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
-    pixels = square.astype(np.float32)
-    grey = (pixels @ _LUMA)[:, :, None]
-    pixels = brightness * (contrast * (saturation * (pixels - grey) + grey - grey.mean()) + grey.mean())
-    return np.asarray(np.clip(pixels, 0, 255), np.uint8)
+    return np.asarray(view)
 
 
 def _crop_box(

@@ -12,10 +12,9 @@ import numpy as np
 
 from clipwright.errors import DatasetError, ImageError
 from clipwright.inputs.images import open_image
-from clipwright.inputs.input_spec import InputSpec
-from clipwright.inputs.preprocess import normalise
 from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.training.augment import augment
+from clipwright.training.colours import draw_colour_factors
 from clipwright.training.plan import Plan
 from clipwright.training.recipe import AugmentRecipe
 from clipwright.training.sources import Caption, Source
@@ -31,8 +30,10 @@ _MOST_STAND_INS = 20
 class Batch:
     """What one step trains on."""
 
-    pixels: np.ndarray
-    """(B, 3, S, S) float32, normalised, lying channels last."""
+    squares: np.ndarray
+    """(B, S, S, 3) uint8."""
+    colour_factors: np.ndarray
+    """(B, 6) float32: the changes of colour that the step makes."""
     tokens: np.ndarray
     """(B, L) int64."""
     ends: np.ndarray
@@ -46,6 +47,7 @@ class Batch:
 @dataclass(frozen=True)
 class _Sample:
     square: np.ndarray  # (S, S, 3) uint8
+    colour_factors: np.ndarray  # (6,) float32
     caption: Caption
     true_names: frozenset[str]
     broken: tuple[str, ...]
@@ -54,14 +56,11 @@ class _Sample:
 class BatchMaker:
     """Makes the batch of any step: the same for the same plan, sources and recipe, whatever came before."""
 
-    def __init__(
-        self, sources: list[Source], plan: Plan, recipe: AugmentRecipe, tokenizer: Tokenizer, spec: InputSpec
-    ) -> None:
+    def __init__(self, sources: list[Source], plan: Plan, recipe: AugmentRecipe, tokenizer: Tokenizer) -> None:
         self._sources = sources
         self._plan = plan
         self._recipe = recipe
         self._tokenizer = tokenizer
-        self._spec = spec
 
     def stream(self, sizes: list[int], first_step: int, workers: int) -> Generator[Batch, None, None]:
         """The batches of steps first_step to len(sizes) - 1, step k at picture size sizes[k], made ahead."""
@@ -108,14 +107,16 @@ class BatchMaker:
                 continue
             caption = source.captions.draw(row, random)
             square = augment(image, size, self._recipe, source.squeezed_from, random)
-            return _Sample(square, caption, source.captions.true_names(row), tuple(broken))
+            factors = draw_colour_factors(self._recipe, random)
+            return _Sample(square, factors, caption, source.captions.true_names(row), tuple(broken))
         raise DatasetError(f"{_MOST_STAND_INS} broken samples in a row, the last {broken[-1]}; is the data complete?")
 
     def _assemble(self, pieces: list[Future[list[_Sample]]]) -> Batch:
         samples = [sample for piece in pieces for sample in piece.result()]
         tokens = self._tokenizer.encode([sample.caption.text for sample in samples])
         return Batch(
-            pixels=normalise(np.stack([sample.square for sample in samples]), self._spec),
+            squares=np.stack([sample.square for sample in samples]),
+            colour_factors=np.stack([sample.colour_factors for sample in samples]),
             tokens=tokens.ids,
             ends=tokens.ends,
             matches=_matches(samples),

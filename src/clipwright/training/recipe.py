@@ -66,14 +66,16 @@ class AugmentRecipe:
     """Probability of mirroring left and right."""
     colour: float = 0.0
     """Brightness, contrast and saturation are each scaled by 1 plus or minus this at most."""
+    tint: float = 0.0
+    """Red, green and blue are each scaled by 1 plus or minus this at most."""
 
     def __post_init__(self) -> None:
         if not 0 < self.area[0] <= self.area[1] <= 1:
             raise ValueError(f"area must be two shares of 1 in order, not {self.area}")
         if not 0 < self.aspect[0] <= self.aspect[1]:
             raise ValueError(f"aspect must be two ratios in order, not {self.aspect}")
-        if not 0 <= self.flip <= 1 or not 0 <= self.colour < 1:
-            raise ValueError("flip and colour are shares between 0 and 1")
+        if not 0 <= self.flip <= 1 or not 0 <= self.colour < 1 or not 0 <= self.tint < 1:
+            raise ValueError("flip, colour and tint are shares between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,11 @@ class TrainingRecipe:
     learning_rate: float
     """At the end of the warm-up; it then falls to 0 along a cosine."""
     warmup_steps: int
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: hidden matrices and kernels move by their orthogonalised momentum (Jordan et al. 2024), the rest by AdamW.
+    It learns more from each sample and costs the same for every step, so it goes with large batches."""
+    momentum: float = 0.95
+    """Of Muon."""
     weight_decay: float = 0.1
     """Decoupled, on matrices and kernels only: not on gains, biases, embeddings of position or the temperature."""
     beta1: float = 0.9

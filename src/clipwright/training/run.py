@@ -88,7 +88,9 @@ def train(
         for batch in clock.time_waits(stream):
             model.train()
             rate = learning_rate(progress.step, settings)
-            result = train_step(model, run.optimizer, to_device(batch, run.device), rate, settings)
+            result = train_step(
+                model, run.optimizer, to_device(batch, run.device, run.trainee.tokenizer.spec), rate, settings
+            )
             progress.step += 1
             _count_broken(batch, settings, run)
             last = progress.step == settings.steps
@@ -152,7 +154,7 @@ def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:
     progress = Progress() if state is None else restore_state(state, out, model, optimizer, identity)
 
     plan = Plan(sources, settings.batch_size, settings.seed)
-    batches = BatchMaker(sources, plan, recipe.augment, tokenizer, tokenizer.spec)
+    batches = BatchMaker(sources, plan, recipe.augment, tokenizer)
     return _Run(out, device, Trainee(model, tokenizer), optimizer, batches, progress, start, identity)
 
 

@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from clipwright.errors import RecipeError
+from clipwright.inputs.input_spec import InputSpec
 from clipwright.model.dual_encoder import DualEncoder
 from clipwright.training.batches import Batch
+from clipwright.training.colours import to_pixels
 from clipwright.training.loss import cap_temperature, contrastive_loss
 from clipwright.training.optimizer import set_learning_rate
 from clipwright.training.recipe import TrainingRecipe
@@ -26,6 +28,7 @@ class DeviceBatch:
     """A Batch as tensors on the training device."""
 
     pixels: Tensor
+    """(B, 3, S, S) float32, normalised, their colours changed."""
     tokens: Tensor
     ends: Tensor
     matches: Tensor
@@ -40,10 +43,11 @@ class StepResult:
     """Before clipping."""
 
 
-def to_device(batch: Batch, device: torch.device) -> DeviceBatch:
-    arrays = (batch.pixels, batch.tokens, batch.ends, batch.matches)
-    pixels, tokens, ends, matches = (torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
-    return DeviceBatch(pixels, tokens, ends, matches)
+def to_device(batch: Batch, device: torch.device, spec: InputSpec) -> DeviceBatch:
+    """The batch as a step takes it. Pictures travel as bytes and become numbers there."""
+    arrays = (batch.squares, batch.colour_factors, batch.tokens, batch.ends, batch.matches)
+    squares, factors, *rest = (torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
+    return DeviceBatch(to_pixels(squares, factors, spec), *rest)
 
 
 @contextlib.contextmanager
