@@ -128,7 +128,7 @@ def test_the_reasons_are_these(classify: Any, bad_photos: dict[str, Path]) -> No
         "the file ends before the picture does",
         "not a picture in any format that is read here",
         "the file is empty",
-        "too many pixels; the limit is 178,956,970",
+        "claims 3,600,000,000 pixels; the limit is 178,956,970",
         "no such file",
         "a folder without pictures",
     ]
@@ -174,7 +174,7 @@ def test_a_name_that_is_not_utf8_goes_through_the_whole_command(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--labels", ""], "a label is empty"),
+        (["--labels", ""], "no labels; give at least two"),
         (["--labels", "cat,,dog"], "a label is empty"),
         (["--labels", "cat"], "one label 'cat' would always get probability 1; give a second one, or --unknown"),
         (["--labels", "cat, dog, cat"], "label 'cat' is given twice"),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
@@ -79,6 +80,14 @@ def test_evaluators_are_asked_every_so_often(tmp_path: Path) -> None:
     assert seen == [3, 6, 8]
     with (tmp_path / "out" / "metrics.csv").open() as file:
         assert {row["value"] for row in csv.DictReader(file) if row["name"] == "mode"} == {"0"}
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    recipe = written_recipe(tmp_path)
+    (tmp_path / "out").mkdir()
+    with filelock.FileLock(tmp_path / "out" / ".lock"), pytest.raises(RecipeError, match="another run is at work"):
+        run(recipe, tmp_path / "out")
+    run(recipe, tmp_path / "out")
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 7])

@@ -66,6 +66,8 @@ def open_embedder(model: str, threads: int | None, quiet: bool) -> Embedder:
 
 def read_texts(argument: str) -> list[str]:
     """The texts of an option: the lines of an existing file, else a list with commas."""
+    if not argument.strip():
+        return []
     path = Path(argument)
     try:
         is_file = path.is_file()

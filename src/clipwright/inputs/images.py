@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -91,8 +92,12 @@ def open_image(source: ImageSource) -> Image.Image:
         raise ImageError("unreadable", "is a folder, not a picture") from error
     except PermissionError as error:
         raise ImageError("unreadable", "may not be read: permission denied") from error
-    except (Image.DecompressionBombError, MemoryError) as error:
-        raise ImageError("too_large", f"too many pixels; the limit is {MAX_PIXELS:,}") from error
+    except Image.DecompressionBombError as error:
+        claimed = re.search(r"\d+", str(error))  # Pillow refuses the largest pictures before it tells their sides
+        pixels = f"{int(claimed[0]):,}" if claimed else "too many"
+        raise ImageError("too_large", f"claims {pixels} pixels; the limit is {MAX_PIXELS:,}") from error
+    except MemoryError as error:
+        raise ImageError("too_large", "has more pixels than the memory holds") from error
     except UnidentifiedImageError as error:
         raise ImageError("not_an_image", "not a picture in any format that is read here") from error
     except Exception as error:  # decoders meet hostile bytes with every kind of exception

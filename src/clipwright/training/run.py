@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import torch
 
 from clipwright.atomic import remove_leftovers
@@ -76,9 +77,26 @@ def train(
     RecipeError and DatasetError where recipe and data do not fit, or too many samples are broken.
     """
     observer = observer or RunObserver()
-    settings = recipe.training
     out.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(out)
+    with _alone_in(out):
+        remove_leftovers(out)
+        return _train(recipe, recipe_folder, out, evaluators, observer)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Raises RecipeError where another process trains in this folder. The lock ends with its process."""
+    try:
+        with filelock.FileLock(folder / ".lock", timeout=0):
+            yield
+    except filelock.Timeout as error:
+        raise RecipeError(f"another run is at work in {str(folder)!r}; give --out another folder") from error
+
+
+def _train(
+    recipe: Recipe, recipe_folder: Path, out: Path, evaluators: Sequence[Evaluator], observer: RunObserver
+) -> Path:
+    settings = recipe.training
     run = _open_run(recipe, recipe_folder, out)
     model, progress = run.trainee.model, run.progress
     sizes = [_image_size(step, recipe) for step in range(settings.steps)]
