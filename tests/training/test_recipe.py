@@ -25,7 +25,7 @@ def test_a_recipe_comes_back_from_its_table(tmp_path: Path) -> None:
     assert read_record(Recipe, recipe_table(recipe), "recipe", TOWER_KINDS) == recipe
 
 
-@pytest.mark.parametrize("part", [1, 2, 3])
+@pytest.mark.parametrize("part", [1, 2, 3, 4])
 def test_the_recipes_of_the_starter_are_valid(part: int) -> None:
     recipe = read_recipe(Path(__file__).parents[2] / "recipes" / f"starter-{part}.toml")
     assert recipe.model.licence
