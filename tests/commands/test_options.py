@@ -15,7 +15,7 @@ from clipwright.errors import ClipwrightError, LabelError
         ("cat", ["cat"]),
         ("hot dog ,  ice cream", ["hot dog", "ice cream"]),
         ("cat,,dog", ["cat", "", "dog"]),
-        ("", [""]),
+        ("", []),
         ("lost.txt", ["lost.txt"]),
         ("a" * 5000, ["a" * 5000]),
     ],
