@@ -12,15 +12,16 @@ help:  ## show this list
 
 .venv/runs: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,demo]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	@touch $@
 
 .venv/develops: .venv/runs
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps open_clip_torch timm
 	@touch $@
 
-install: .venv/runs  ## install clipwright, with training and the demo, into .venv
+install: .venv/runs  ## install clipwright and the demo into .venv; no torch
 
 demo: .venv/runs  ## say what is in real photographs, with the model in the package
 	$(BIN)/python examples/demo.py
@@ -39,7 +40,7 @@ lint: .venv/develops  ## formatting, style and strict types
 bench: .venv/develops  ## measure training on this machine
 	$(BIN)/python benchmarks/training_speed.py
 
-data: .venv/runs  ## unpack the starter's training data into data/
+data: .venv/develops  ## unpack the starter's training data into data/
 	$(BIN)/python $(DATA)/unpack.py data
 
 clean:  ## remove .venv and caches

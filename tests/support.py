@@ -103,7 +103,8 @@ class FakeBackend:
 
 
 def fake_embedder(backend: FakeBackend | None = None) -> Embedder:
-    return Embedder("fake", "fake-space", 4, 100.0, fake_tokenizer(), backend or FakeBackend())
+    tokenizer = fake_tokenizer()
+    return Embedder("fake", "fake-space", 4, 100.0, tokenizer.spec, tokenizer, backend or FakeBackend())
 
 
 @dataclass(frozen=True)

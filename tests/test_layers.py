@@ -21,13 +21,13 @@ LEVELS = [
     ["tasks"],
     ["training", "embedding"],
     ["checkpoints"],
-    ["model", "inputs"],
+    ["model", "graph", "inputs"],
     ["records", "atomic", "errors"],
 ]
 """From the top down. A room may import from rooms below its own level; rooms of one level do not know each other."""
 
 ALLOWED_SIDEWAYS = {("cli", "commands"), ("commands", "cli"), ("records", "errors"), ("atomic", "errors")}
-CONFIG_MODULES = {"clipwright.model.config", "clipwright.model.openai"}
+CONFIG_MODULES = {"clipwright.model.config", "clipwright.model.openai", "clipwright.model.shapes"}
 """Torch-free, and open to every room."""
 TORCH_ROOMS = {"model", "training"}
 TORCH_FILES = {"embedding/backends/torch.py"}
@@ -96,11 +96,30 @@ def test_torch_stays_in_its_rooms(path: Path) -> None:
         "clipwright.training.recipe",
         "clipwright.commands.classify",
         "clipwright.commands.train",
+        "clipwright.embedding.load",
+        "clipwright.graph.towers",
     ],
 )
 def test_importing_needs_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["classify", "similarity", "embed", "info", "models"])
+def test_a_command_that_trains_nothing_never_imports_torch(command: str) -> None:
+    photo = ROOT.parents[1] / "tests" / "data" / "reference" / "pictures" / "rocket.jpg"
+    arguments = {
+        "classify": [str(photo), "--labels", "rocket, cat"],
+        "similarity": [str(photo), "--text", "a rocket"],
+        "embed": [str(photo)],
+    }.get(command, [])
+    code = (
+        "import sys; from clipwright.cli import root\n"
+        f"status = root.main({[command, *arguments]!r}, standalone_mode=False)\n"
+        "sys.exit(10 * status + ('torch' in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_every_public_name_can_be_imported() -> None:

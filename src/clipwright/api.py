@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clipwright.embedding.embedder import Embedder
+from clipwright.embedding.embedder import Embedder, Pixels
 from clipwright.embedding.load import load_embedder
 from clipwright.errors import Failure
 from clipwright.inputs.images import ImageSource
@@ -19,13 +19,14 @@ from clipwright.tasks.unknown import UNKNOWN, unknown_similarity
 from clipwright.tasks.zero_shot import average_templates, label_probabilities, similarity_matrix
 
 
-def load(name: str | Path, threads: int | None = None) -> Embedder:
-    """The embedder of a model: 'starter', or the path of a model file.
+def load(name: str | Path, threads: int | None = None, pixels: Pixels = "exact") -> Embedder:
+    """The embedder of a model: 'starter', a file or folder of any published layout, or 'owner/name' on the hub.
 
-    threads bounds the processor cores that the towers use in this process; None takes all.
+    threads bounds the processor cores that the towers use; None takes all. pixels: exact as the model's maker prepares
+    them, or fast, which decodes large JPEGs at a fraction of their size.
     Raises UnknownModelError where there is no such model and CheckpointError where its file is damaged.
     """
-    return load_embedder(name, threads)
+    return load_embedder(name, threads, pixels)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class LabelScore:
 
     label: str
     probability: float
-    """Among the labels asked for; all of a picture sum to 1."""
+    """Among the labels asked for, all of a picture summing to 1; with SigLIP models, of this label by itself."""
     similarity: float
     """Cosine of picture and label, -1 to 1."""
 
@@ -103,7 +104,7 @@ def _classifications(
         if background is not None:
             general = similarity_matrix(result[None], background)
             similarities = np.hstack([similarities, unknown_similarity(general)])
-        probabilities = label_probabilities(similarities, embedder.scale)[0]
+        probabilities = label_probabilities(similarities, embedder.scale, embedder.bias)[0]
         order = np.argsort(-probabilities, kind="stable")
         scores = [LabelScore(names[i], float(probabilities[i]), float(similarities[0, i])) for i in order]
         yield Classification(source, tuple(scores))

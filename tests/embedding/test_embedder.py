@@ -196,6 +196,7 @@ def test_a_text_ends_at_its_first_end_where_padding_repeats_it() -> None:
 
 
 def test_features_at_length_one_are_the_embeddings(embedder: Embedder) -> None:
+    assert embedder._tokenizer is not None
     tokens = embedder._tokenizer.encode(TEXTS)
     assert np.allclose(unit_rows(embedder.text_features(tokens.ids)), embedder.embed_texts(TEXTS), atol=1e-5)
 

@@ -25,7 +25,7 @@ def recipe_with(folder: Path, evaluations: str) -> Recipe:
 
 def tiny_trainee() -> Trainee:
     checkpoint = tiny_checkpoint()
-    tokenizer = Tokenizer(checkpoint.tokenizer, checkpoint.spec)
+    tokenizer = Tokenizer(str(checkpoint.tokenizer), checkpoint.spec)
     return Trainee(build_model(checkpoint.config, checkpoint.weights), tokenizer)
 
 

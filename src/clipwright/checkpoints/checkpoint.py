@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,15 +18,34 @@ TOWER_KINDS: dict[str, type] = {"vit": VisionTransformerConfig, "resnet": ResNet
 """How a vision tower is called in recipes and in model files."""
 
 
+class JoinedRows:
+    """Arrays one below the other that are put together only when they are read; np.asarray makes the whole.
+
+    Some layouts keep apart what is one matrix here. Joined at once, a memory-mapped model would fill the memory.
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        self.parts = tuple(parts)
+        self.shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+        self.ndim = len(self.shape)
+        self.size = sum(part.size for part in parts)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.concatenate([np.asarray(part, dtype) for part in self.parts])
+
+
+Weights = Mapping[str, "np.ndarray | JoinedRows"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """Config, input spec, tokenizer and weights of one model. Weights are arrays in clipwright's own names."""
 
     config: ModelConfig
     spec: InputSpec
-    tokenizer: str
-    """JSON document of the tokenizers library."""
-    weights: Mapping[str, np.ndarray]
+    tokenizer: str | None
+    """JSON document of the tokenizers library; None where the source has none: then only token ids can be embedded."""
+    weights: Weights
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Recipe, data, measured figures, licence: what a person wants to know of a model."""
 
@@ -37,7 +56,7 @@ class Checkpoint:
         """
         digest = hashlib.sha256()
         digest.update(canonical_json({"config": config_table(self.config), "spec": write_record(self.spec)}))
-        digest.update(hashlib.sha256(self.tokenizer.encode()).digest())
+        digest.update(hashlib.sha256((self.tokenizer or "").encode()).digest())
         for name in sorted(self.weights):
             array = np.asarray(self.weights[name], np.float32, order="C")
             digest.update(f"{name} {array.shape}".encode())

@@ -29,11 +29,14 @@ _HALVED_NDIM = 2
 def save_model(path: Path, checkpoint: Checkpoint) -> None:
     """Writes the model to path, whole or not at all. Weights are rounded to float16 where they have two axes or more.
 
-    Raises CheckpointError where a weight does not fit float16, and OSError where the disk refuses.
+    Raises CheckpointError where a weight does not fit float16 or the tokenizer is missing, OSError where the disk
+    refuses.
     """
+    if checkpoint.tokenizer is None:
+        raise CheckpointError("the model has no tokenizer, without which the file would not be a whole model")
     tensors: dict[str, np.ndarray] = {_TOKENIZER: np.frombuffer(checkpoint.tokenizer.encode(), np.uint8)}
     for name, array in checkpoint.weights.items():
-        tensors[name] = _stored(name, array)
+        tensors[name] = _stored(name, np.asarray(array))
     header = {
         "version": FORMAT_VERSION,
         "config": config_table(checkpoint.config),

@@ -22,6 +22,7 @@ from clipwright.commands.output import (
 
 if TYPE_CHECKING:
     from clipwright.api import Classification
+    from clipwright.embedding.embedder import Pixels
 
 _NAME_WIDTH = 32
 
@@ -52,6 +53,7 @@ def command(
     as_json: bool,
     batch_size: int,
     threads: int | None,
+    pixels: Pixels,
     quiet: bool,
 ) -> int:
     """Say which of the given labels fit photographs, or all photographs in folders.
@@ -70,7 +72,7 @@ def command(
     check_labels(names, unknown=unknown)
     fill_templates(names, templates or ("{}",))  # a wrong request is refused before the model is loaded
     log_to_stderr(quiet)
-    embedder = open_embedder(model, threads, quiet)
+    embedder = open_embedder(model, threads, quiet, pixels)
     found = list(find_photos(photos))
     results = stream_classifications(
         embedder, found, names, templates or None, unknown=unknown, batch_size=batch_size, threads=threads

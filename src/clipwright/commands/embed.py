@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from clipwright.commands.options import (
     texts_options,
 )
 from clipwright.commands.output import log_to_stderr, print_failure, progress
+
+if TYPE_CHECKING:
+    from clipwright.embedding.embedder import Pixels
 
 
 @click.command("embed", context_settings=SPACING)
@@ -37,6 +41,7 @@ def command(
     model: str,
     batch_size: int,
     threads: int | None,
+    pixels: Pixels,
     quiet: bool,
 ) -> int:
     """Write the unit vectors of photographs, of all photographs in folders, or of texts.
@@ -60,7 +65,7 @@ def command(
         raise ClipwrightError("a text is empty; texts are separated by one comma, or stand one a line in a file")
     check_out(out, VECTOR_FILES)
     log_to_stderr(quiet)
-    embedder = open_embedder(model, threads, quiet)
+    embedder = open_embedder(model, threads, quiet, pixels)
     file = open_vector_file(out, embedder.embed_dim)
     found = list(find_photos(photos))
     failed = 0

@@ -13,7 +13,7 @@ from clipwright.commands.options import SPACING, json_option, model_options, ope
 from clipwright.commands.output import failure_record, log_to_stderr, print_failure, print_json, progress
 
 if TYPE_CHECKING:
-    from clipwright.embedding.embedder import Embedder
+    from clipwright.embedding.embedder import Embedder, Pixels
     from clipwright.evaluation.evaluate import Evaluation
 
 
@@ -39,6 +39,7 @@ def command(
     as_json: bool,
     batch_size: int,
     threads: int | None,
+    pixels: Pixels,
     quiet: bool,
 ) -> int:
     """Measure a model on a Parquet file in the Hugging Face image convention.
@@ -57,7 +58,7 @@ def command(
     fill_templates((), templates or BENCHMARK_TEMPLATES)
     dataset = open_dataset(data, read_class_names(labels) if labels else None, limit=limit)
     log_to_stderr(quiet)
-    embedder = open_embedder(model, threads, quiet)
+    embedder = open_embedder(model, threads, quiet, pixels)
     with progress("measuring", quiet) as tell:
         result = evaluate(embedder, dataset, templates or BENCHMARK_TEMPLATES, tell, batch_size)
     for failure in result.failures:

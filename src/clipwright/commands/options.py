@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from clipwright.checkpoints.load import STARTER
-from clipwright.embedding.embedder import Embedder
+from clipwright.embedding.embedder import Embedder, Pixels
 from clipwright.errors import ClipwrightError, LabelError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -26,7 +26,11 @@ class EncodedPath(click.Path):
 
 photos_argument = click.argument("photos", nargs=-1, required=True, type=EncodedPath(), metavar="PHOTO...")
 model_option = click.option(
-    "--model", default=STARTER, show_default=True, metavar="NAME", help="A model's name, or the path of its file."
+    "--model",
+    default=STARTER,
+    show_default=True,
+    metavar="NAME",
+    help="A model's name, its file or folder, or OWNER/NAME on the hub.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 batch_size_option = click.option(
@@ -40,21 +44,28 @@ batch_size_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N", help="Processor cores to use.  [default: all]"
 )
+pixels_option = click.option(
+    "--pixels",
+    type=click.Choice(["exact", "fast"]),
+    default="exact",
+    show_default=True,
+    help="exact: as the model's maker prepares them. fast: large JPEGs are decoded smaller.",
+)
 quiet_option = click.option("--quiet", is_flag=True, help="No progress and no remarks; errors are still said.")
 
 
 def model_options(command: Command) -> Command:
     """The options of every command that embeds."""
-    for option in (quiet_option, threads_option, batch_size_option, model_option):
+    for option in (quiet_option, pixels_option, threads_option, batch_size_option, model_option):
         command = option(command)
     return command
 
 
-def open_embedder(model: str, threads: int | None, quiet: bool) -> Embedder:
+def open_embedder(model: str, threads: int | None, quiet: bool, pixels: Pixels = "exact") -> Embedder:
     """The embedder that --model names; where it is the starter, one line on stderr says what that is."""
     from clipwright.embedding.load import load_embedder
 
-    embedder = load_embedder(model, threads)
+    embedder = load_embedder(model, threads, pixels)
     if model == STARTER and not quiet:
         print(
             "note: the starter answers, a 22 MB model trained on 100,000 small pictures; its guesses are rough."

@@ -31,6 +31,8 @@ from clipwright.commands.output import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from clipwright.embedding.embedder import Pixels
+
 _NAME_WIDTH = 32
 
 
@@ -49,6 +51,7 @@ def command(
     as_json: bool,
     batch_size: int,
     threads: int | None,
+    pixels: Pixels,
     quiet: bool,
 ) -> int:
     """Compare photographs, or all photographs in folders, with texts: the cosine of every pair, -1 to 1.
@@ -69,7 +72,7 @@ def command(
         raise ClipwrightError("no text to compare with, or an empty one; give --texts 'a cat, a car' or --text 'a cat'")
     check_out(out, (".png",))
     log_to_stderr(quiet)
-    embedder = open_embedder(model, threads, quiet)
+    embedder = open_embedder(model, threads, quiet, pixels)
     text_vectors = embedder.embed_texts(captions)
     found = list(find_photos(photos))
     sources, rows, failed = [], [], 0

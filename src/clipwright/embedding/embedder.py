@@ -6,19 +6,21 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from clipwright.embedding.backend import Backend
 from clipwright.embedding.pipeline import stream_vectors
-from clipwright.errors import ClipwrightError, DimensionError, Failure, ImageError
+from clipwright.errors import ClipwrightError, DimensionError, Failure, ImageError, TokenizerError
 from clipwright.inputs.images import ImageSource, open_image
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.preprocess import normalise, prepare_image
 from clipwright.inputs.tokenizer import Tokenizer
 
+Pixels = Literal["exact", "fast"]
+"""exact: as the maker of the model prepares them, to the byte. fast: JPEGs are decoded near the size that is needed."""
 logger = logging.getLogger(__name__)
 
 
@@ -26,7 +28,16 @@ class Embedder:
     """What clipwright.load gives. Safe to use from several threads."""
 
     def __init__(
-        self, name: str, space_id: str, embed_dim: int, scale: float, tokenizer: Tokenizer, backend: Backend
+        self,
+        name: str,
+        space_id: str,
+        embed_dim: int,
+        scale: float,
+        spec: InputSpec,
+        tokenizer: Tokenizer | None,
+        backend: Backend,
+        bias: float | None = None,
+        pixels: Pixels = "exact",
     ) -> None:
         self.name = name
         """How the model is called in messages."""
@@ -35,10 +46,19 @@ class Embedder:
         self.embed_dim = embed_dim
         self.scale = scale
         """exp(logit_scale): what similarities are multiplied by before a softmax."""
-        self.spec: InputSpec = tokenizer.spec
+        self.bias = bias
+        """What is added to scaled similarities before a sigmoid; None: a softmax over the labels is meant."""
+        self.spec = spec
+        self.pixels: Pixels = pixels
         self._tokenizer = tokenizer
         self._backend = backend
         self._told_of_cut = False
+        self._decoded_at_least = spec.image_size if pixels == "fast" else None
+
+    @property
+    def variant(self) -> str:
+        """How vectors are made within their space: the pixels, and the precision of the towers."""
+        return f"{self.pixels}-fp32"
 
     def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """(N, D) float32, unit rows, one for each text. Texts beyond the context are cut, and a warning is logged."""
@@ -78,9 +98,10 @@ class Embedder:
 
     def text_features(self, ids: np.ndarray) -> np.ndarray:
         """ids (B, L) integers, each row with its end id, to features (B, D) float32, not of unit length."""
-        if ids.ndim != 2 or ids.shape[1] > self.spec.context_length:
+        length, fixed = self.spec.context_length, self.spec.padding == "context"
+        if ids.ndim != 2 or ids.shape[1] > length or (fixed and ids.shape[1] != length):
             raise DimensionError(
-                f"ids have shape {ids.shape}; this model reads (B, at most {self.spec.context_length})"
+                f"ids have shape {ids.shape}; this model reads (B, {'exactly' if fixed else 'at most'} {length})"
             )
         is_end = ids == self.spec.end_id
         if not is_end.any(axis=1).all():
@@ -91,7 +112,7 @@ class Embedder:
         if isinstance(source, Failure):
             return source
         try:
-            return prepare_image(open_image(source), self.spec)
+            return prepare_image(open_image(source, self._decoded_at_least), self.spec)
         except ImageError as error:
             return error.failure(source)
 
@@ -99,6 +120,10 @@ class Embedder:
         return unit_rows(self._backend.image_features(normalise(squares, self.spec)))
 
     def _embed_text_batch(self, texts: Sequence[str]) -> np.ndarray:
+        if self._tokenizer is None:
+            raise TokenizerError(
+                f"{self.name} came without a tokenizer; add its tokenizer.json, or give text_features ids"
+            )
         tokens = self._tokenizer.encode(texts)
         if any(tokens.dropped) and not self._told_of_cut:
             self._told_of_cut = True

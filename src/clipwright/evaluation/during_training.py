@@ -34,6 +34,7 @@ def _evaluator(name: str, dataset: LabelledImages | CaptionedImages) -> Evaluato
             space_id="unsaved",
             embed_dim=trainee.model.config.embed_dim,
             scale=float(np.exp(trainee.model.logit_scale.item())),
+            spec=trainee.tokenizer.spec,
             tokenizer=trainee.tokenizer,
             backend=TorchBackend(trainee.model),
         )

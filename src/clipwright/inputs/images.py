@@ -63,8 +63,11 @@ _TURNS = {
 _filters = threading.Lock()
 
 
-def open_image(source: ImageSource) -> Image.Image:
+def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
     """An upright RGB picture from any source.
+
+    at_least allows an encoded JPEG to be decoded smaller, by the next power of two that leaves neither side below so
+    many pixels: several times faster for a photograph, and nearly the same picture once it is resized.
 
     EXIF orientation is applied, palettes are expanded, 16-bit values scaled, alpha laid on white, CMYK converted by
     its embedded profile where it has one, and of an animation the first frame is taken.
@@ -79,6 +82,8 @@ def open_image(source: ImageSource) -> Image.Image:
             raise ImageError("too_large", f"claims {width:,} x {height:,} pixels; the limit is {MAX_PIXELS:,} in all")
         if width * height == 0:
             raise ImageError("not_an_image", f"a picture of {width} x {height} pixels shows nothing")
+        if at_least is not None and image.format == "JPEG" and min(width, height) > at_least:
+            image.draft(None, (at_least, at_least))
         _load(image)
         opened = _to_rgb(_upright(image))
         opened = opened.copy() if opened is source else opened

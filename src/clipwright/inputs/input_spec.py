@@ -28,11 +28,13 @@ class InputSpec:
 
     context_length: int
     """The most tokens a text may have, start and end included; a longer text is cut and keeps its end."""
-    text_cleaning: Literal["none", "lower"] = "lower"
-    """lower: mojibake mended, HTML entities resolved, white space joined, lower case (as OpenAI's tokenizer)."""
+    text_cleaning: Literal["none", "lower", "canonical"] = "lower"
+    """lower: mojibake mended, HTML entities resolved, white space joined, lower case (as OpenAI's tokenizer).
+    canonical: punctuation left out, white space joined, lower case (as SigLIP's)."""
     padding: Literal["longest", "context"] = "longest"
     """What a batch of texts is padded to: its longest, or the whole context (for towers that see the padding)."""
-    start_id: int
+    start_id: int | None
+    """None: texts have no start token (SigLIP)."""
     end_id: int
     pad_id: int
 

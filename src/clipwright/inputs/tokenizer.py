@@ -10,31 +10,43 @@ import functools
 import html
 import json
 import re
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import ftfy
 import numpy as np
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from clipwright.errors import TokenizerError
 from clipwright.inputs.input_spec import InputSpec
 
 START = "<|startoftext|>"
 END = "<|endoftext|>"
-_END_OF_WORD = "</w>"
+END_OF_WORD = "</w>"
+"""Marks the last symbol of a word."""
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """One match a word: contractions, letters, single digits, runs of anything else (OpenAI, clip/simple_tokenizer.py)."""
+
+
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @functools.lru_cache(maxsize=50_000)  # in training and serving the same texts come again and again
 def clean_text(text: str, cleaning: str) -> str:
     """The text as the tokenizer is to see it; cleaning is InputSpec.text_cleaning."""
     if cleaning == "none":
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half a character has no bytes
+        return _whole_characters(text)
+    if cleaning == "canonical":
+        return " ".join(_whole_characters(text).translate(_NO_PUNCTUATION).split()).lower()
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return re.sub(r"\s+", " ", text).strip().lower()
+
+
+def _whole_characters(text: str) -> str:
+    """The text with half a character, which has no bytes, replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(frozen=True)
@@ -67,16 +79,17 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Tokens of a batch of texts, cut to the context with the end kept."""
         spec = self.spec
-        room = spec.context_length - 2
+        start = [] if spec.start_id is None else [spec.start_id]
+        room = spec.context_length - len(start) - 1
         cleaned = [clean_text(text, spec.text_cleaning) for text in texts]
         encodings = self._encoder.encode_batch(cleaned, add_special_tokens=False)
         rows = [encoding.ids[:room] for encoding in encodings]
-        longest = max((len(row) for row in rows), default=0) + 2
+        longest = max((len(row) for row in rows), default=0) + len(start) + 1
         length = spec.context_length if spec.padding == "context" else longest
         ids = np.full((len(rows), length), spec.pad_id, np.int64)
         for target, row in zip(ids, rows, strict=True):
-            target[: len(row) + 2] = [spec.start_id, *row, spec.end_id]
-        ends = np.array([len(row) + 1 for row in rows], np.int64)
+            target[: len(start) + len(row) + 1] = [*start, *row, spec.end_id]
+        ends = np.array([len(start) + len(row) for row in rows], np.int64)
         dropped = tuple(max(0, len(encoding.ids) - room) for encoding in encodings)
         return Tokens(ids, ends, dropped)
 
@@ -97,6 +110,32 @@ def end_ids(document: str) -> tuple[int, int]:
     return start, end
 
 
+def document_that_cleans(document: str, spec: InputSpec) -> tuple[str, dict[str, str]]:
+    """The document with the cleaning and the special tokens of spec inside, for libraries that know nothing of spec.
+
+    Gives also what these libraries call the special tokens: bos_token, eos_token, pad_token. Mojibake is not mended and
+    HTML entities are not resolved by such a document: the tokenizers library cannot do that.
+    """
+    encoder = _read_document(document)
+    space = normalizers.Replace(tokenizers.Regex(r"\s+"), " ")
+    if spec.text_cleaning == "lower":
+        encoder.normalizer = normalizers.Sequence([space, normalizers.Strip(), normalizers.Lowercase()])
+    elif spec.text_cleaning == "canonical":
+        marks = normalizers.Replace(tokenizers.Regex(f"[{re.escape(string.punctuation)}]"), "")
+        steps = [marks, space, normalizers.Strip(), normalizers.Lowercase()]
+        if encoder.normalizer is not None:
+            steps.append(encoder.normalizer)
+        encoder.normalizer = normalizers.Sequence(steps)
+    ids = {"bos_token": spec.start_id, "eos_token": spec.end_id, "pad_token": spec.pad_id}
+    special = {key: str(encoder.id_to_token(number)) for key, number in ids.items() if number is not None}
+    if spec.pad_id not in encoder.get_added_tokens_decoder():
+        special["pad_token"] = special["eos_token"]  # '!' has the id 0 that pads; named here, texts would lose theirs
+    sequence = [special[key] for key in ("bos_token",) if key in special] + ["$A", special["eos_token"]]
+    named = [(special[key], number) for key, number in ids.items() if number is not None and key != "pad_token"]
+    encoder.post_processor = processors.TemplateProcessing(single=" ".join(sequence), special_tokens=named)
+    return encoder.to_str(), special
+
+
 def train_tokenizer(captions: Iterable[str], vocab_size: int, cleaning: str = "lower") -> str:
     """The JSON document of a byte-pair tokenizer learned from captions, at most vocab_size ids.
 
@@ -104,7 +143,7 @@ def train_tokenizer(captions: Iterable[str], vocab_size: int, cleaning: str = "l
     has the largest id. The same captions give the same document. Raises TokenizerError where vocab_size is too small.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    at_ends = [byte + _END_OF_WORD for byte in alphabet]
+    at_ends = [byte + END_OF_WORD for byte in alphabet]
     symbols = alphabet + at_ends
     merge_count = vocab_size - len(symbols) - 2
     if merge_count < 0:
@@ -116,7 +155,7 @@ def train_tokenizer(captions: Iterable[str], vocab_size: int, cleaning: str = "l
         show_progress=False,
         initial_alphabet=alphabet,
         special_tokens=at_ends,  # else numbered as they are met, in an order by chance, by which ties are settled
-        end_of_word_suffix=_END_OF_WORD,
+        end_of_word_suffix=END_OF_WORD,
     )
     learner = _byte_pair_encoder({}, [])
     learner.train_from_iterator((clean_text(caption, cleaning) for caption in captions), trainer)
@@ -124,13 +163,18 @@ def train_tokenizer(captions: Iterable[str], vocab_size: int, cleaning: str = "l
     # The library writes a merge as a pair; a merged symbol may be reached twice and then needs one id only.
     merges = [(left, right) for left, right in learnt][:merge_count]
     vocabulary = {symbol: i for i, symbol in enumerate(dict.fromkeys([*symbols, *(a + b for a, b in merges)]))}
+    return byte_pair_document(vocabulary, merges)
+
+
+def byte_pair_document(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> str:
+    """The JSON document of a tokenizer with these symbols and merges; start and end get the next two ids."""
     encoder = _byte_pair_encoder(vocabulary, merges)
     encoder.add_special_tokens([START, END])
     return encoder.to_str()
 
 
 def _byte_pair_encoder(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:
-    encoder = tokenizers.Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix=_END_OF_WORD))
+    encoder = tokenizers.Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix=END_OF_WORD))
     split = pre_tokenizers.Split(tokenizers.Regex(_WORDS), behavior="removed", invert=True)
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     encoder.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Activation = Literal["quick_gelu", "gelu"]
-"""quick_gelu is x * sigmoid(1.702 x), which OpenAI trained with; gelu is the exact one."""
+Activation = Literal["quick_gelu", "gelu", "gelu_tanh"]
+"""quick_gelu is x * sigmoid(1.702 x), which OpenAI trained with; gelu is the exact one; gelu_tanh the approximation by
+a hyperbolic tangent (Hendrycks and Gimpel 2016, §2), with which SigLIP was trained."""
 
-ACTIVATIONS: tuple[Activation, ...] = ("quick_gelu", "gelu")
+ACTIVATIONS: tuple[Activation, ...] = ("quick_gelu", "gelu", "gelu_tanh")
 
 
 def _check_positive(config: object, *names: str) -> None:
@@ -27,7 +28,10 @@ def _check_transformer(config: VisionTransformerConfig | TextTransformerConfig) 
 
 @dataclass(frozen=True, kw_only=True)
 class VisionTransformerConfig:
-    """A vision transformer pooled at its class token (Dosovitskiy et al. 2021; Radford et al. 2021, §2.4)."""
+    """A vision transformer (Dosovitskiy et al. 2021): CLIP's (Radford et al. 2021, §2.4) where nothing else is said.
+
+    SigLIP's (Zhai et al. 2023) pools by attention and has neither input_norm nor projection.
+    """
 
     image_size: int
     """Side of the square input, in pixels."""
@@ -40,6 +44,13 @@ class VisionTransformerConfig:
     activation: Activation = "quick_gelu"
     epsilon: float = 1e-5
     """Added to the variance in every LayerNorm."""
+    pool: Literal["class", "attention"] = "class"
+    """class: read at a class token. attention: a learned query gathers all patches (Zhai et al. 2022, §3.4)."""
+    patch_bias: bool = False
+    input_norm: bool = True
+    """Whether tokens pass a LayerNorm before the first block."""
+    projection: bool = True
+    """Whether a matrix takes what was pooled to embed_dim; else width is embed_dim."""
 
     def __post_init__(self) -> None:
         _check_positive(self, "image_size", "patch_size")
@@ -75,7 +86,7 @@ class ResNetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TextTransformerConfig:
-    """A causal text transformer pooled at the end token (Radford et al. 2021, §2.4)."""
+    """A text transformer: causal and read at the end token (Radford et al. 2021, §2.4) where nothing else is said."""
 
     context_length: int
     """The most tokens a text may have, start and end included."""
@@ -86,6 +97,11 @@ class TextTransformerConfig:
     mlp_width: int
     activation: Activation = "quick_gelu"
     epsilon: float = 1e-5
+    causal: bool = True
+    """Whether a token sees only those before it. If not, what pads a text counts too (SigLIP)."""
+    pool: Literal["end", "last"] = "end"
+    """Where features are read: at the end token of each text, or at the last place of the context."""
+    projection_bias: bool = False
 
     def __post_init__(self) -> None:
         _check_positive(self, "context_length", "vocab_size")
@@ -102,6 +118,12 @@ class ModelConfig:
     embed_dim: int
     vision: VisionConfig
     text: TextTransformerConfig
+    scores: Literal["softmax", "sigmoid"] = "softmax"
+    """How similarities become probabilities: among the texts (CLIP), or of each text by itself, with a learned bias
+    (SigLIP; Zhai et al. 2023, §3.2)."""
 
     def __post_init__(self) -> None:
         _check_positive(self, "embed_dim")
+        vision = self.vision
+        if isinstance(vision, VisionTransformerConfig) and not vision.projection and vision.width != self.embed_dim:
+            raise ValueError(f"without a projection, width {vision.width} must be embed_dim {self.embed_dim}")

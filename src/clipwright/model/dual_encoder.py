@@ -13,10 +13,15 @@ from clipwright.model.text_transformer import TextTransformer
 from clipwright.model.vision_transformer import VisionTransformer
 
 INITIAL_TEMPERATURE = 0.07
+INITIAL_BIAS = -10.0
+"""Zhai et al. 2023, §3.2: at first nearly every pair is taken for a mismatch."""
 
 
 class DualEncoder(nn.Module):
-    """A CLIP model. logit_scale holds the logarithm of the scale, ln(1 / temperature)."""
+    """A CLIP model. logit_scale holds the logarithm of the scale, ln(1 / temperature).
+
+    logit_bias is what SigLIP adds to scaled similarities (Zhai et al. 2023, §3.2); other models have none.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -28,6 +33,7 @@ class DualEncoder(nn.Module):
             self.vision = VisionTransformer(config.vision, config.embed_dim)
         self.text = TextTransformer(config.text, config.embed_dim)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))
+        self.logit_bias = nn.Parameter(torch.tensor(INITIAL_BIAS)) if config.scores == "sigmoid" else None
 
     def image_features(self, pixels: Tensor) -> Tensor:
         """Pixels (B, 3, S, S), prepared as InputSpec says, to features (B, embed_dim), not of unit length."""

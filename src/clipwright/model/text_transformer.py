@@ -1,4 +1,4 @@
-"""The text transformer of CLIP (Radford et al. 2021, §2.4)."""
+"""The text transformers of CLIP (Radford et al. 2021, §2.4) and SigLIP (Zhai et al. 2023)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from clipwright.model.transformer import Block, initialise_blocks
 
 
 class TextTransformer(nn.Module):
-    """Tokens (B, L) to features (B, embed_dim), read where each text ends.
+    """Tokens (B, L) to features (B, embed_dim), read where each text ends, or at the last place.
 
-    A token sees only those before it, so whatever pads a text behind its end changes nothing: L may be any length up
-    to the context that holds the longest text of the batch.
+    In a causal tower a token sees only those before it, so whatever pads a text behind its end changes nothing: L may
+    be any length up to the context that holds the longest text of the batch. Else texts fill the whole context.
     """
 
     def __init__(self, config: TextTransformerConfig, embed_dim: int) -> None:
@@ -21,11 +21,12 @@ class TextTransformer(nn.Module):
         self.token_embedding = nn.Embedding(config.vocab_size, config.width)
         self.position_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
         self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.mlp_width, config.activation, config.epsilon, causal=True)
+            Block(config.width, config.heads, config.mlp_width, config.activation, config.epsilon, causal=config.causal)
             for _ in range(config.layers)
         )
         self.output_norm = nn.LayerNorm(config.width, eps=config.epsilon)
-        self.projection = nn.Linear(config.width, embed_dim, bias=False)
+        self.projection = nn.Linear(config.width, embed_dim, bias=config.projection_bias)
+        self.pool = config.pool
         self.initialise()
 
     def initialise(self) -> None:
@@ -39,5 +40,5 @@ class TextTransformer(nn.Module):
         x = self.token_embedding(tokens) + self.position_embedding[: tokens.shape[1]]  # (B, L, W)
         for block in self.blocks:
             x = block(x)
-        last = x[torch.arange(x.shape[0], device=x.device), ends]  # (B, W)
-        return self.projection(self.output_norm(last))
+        read = x[:, -1] if self.pool == "last" else x[torch.arange(x.shape[0], device=x.device), ends]  # (B, W)
+        return self.projection(self.output_norm(read))

@@ -20,7 +20,9 @@ class QuickGELU(nn.Module):
 
 
 def activation_module(name: Activation) -> nn.Module:
-    return QuickGELU() if name == "quick_gelu" else nn.GELU()
+    if name == "quick_gelu":
+        return QuickGELU()
+    return nn.GELU(approximate="tanh" if name == "gelu_tanh" else "none")
 
 
 class SelfAttention(nn.Module):

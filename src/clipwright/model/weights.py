@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
-from clipwright.errors import CheckpointError
 from clipwright.model.config import ModelConfig
 from clipwright.model.dual_encoder import DualEncoder
+from clipwright.model.shapes import check_shapes
 
 _COUNTER = "num_batches_tracked"
 """BatchNorm's counter of batches: of no use with a fixed momentum, so it is no weight."""
@@ -24,28 +25,15 @@ def weights_of(model: DualEncoder) -> dict[str, np.ndarray]:
     }
 
 
-def build_model(config: ModelConfig, weights: Mapping[str, np.ndarray]) -> DualEncoder:
-    """A DualEncoder in float32 with these weights, ready for inference.
+def build_model(config: ModelConfig, weights: Mapping[str, Any]) -> DualEncoder:
+    """A DualEncoder in float32 with these weights, ready for inference. Arrays, or what np.asarray makes one of.
 
     Raises CheckpointError naming the weights that are missing, unknown or of another shape.
     """
+    check_shapes(config, {name: array.shape for name, array in weights.items()})
     with torch.device("meta"):
         model = DualEncoder(config)
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if not name.endswith(_COUNTER)}
-    problems = [f"{name} is missing" for name in expected if name not in weights]
-    problems += [f"{name} is unknown" for name in weights if name not in expected]
-    problems += [
-        f"{name} has shape {weights[name].shape} instead of {shape}"
-        for name, shape in expected.items()
-        if name in weights and weights[name].shape != shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise CheckpointError(f"the weights do not fit their config: {'; '.join(problems[:3])}{more}")
-    model = model.to_empty(device="cpu")
-    tensors = {name: torch.from_numpy(np.array(weights[name], np.float32)) for name in expected}
-    model.load_state_dict(tensors, strict=False)
-    for name, buffer in model.named_buffers():
-        if name.endswith(_COUNTER):
-            buffer.zero_()
+    tensors = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in weights.items()}
+    counters = {name: torch.zeros((), dtype=torch.int64) for name in model.state_dict() if name.endswith(_COUNTER)}
+    model.load_state_dict(tensors | counters, assign=True)
     return model.eval()

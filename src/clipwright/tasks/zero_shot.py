@@ -7,12 +7,15 @@ import numpy as np
 from clipwright.errors import DimensionError
 
 
-def label_probabilities(similarities: np.ndarray, scale: float) -> np.ndarray:
-    """Probability of each label for each image, rows summing to 1.
+def label_probabilities(similarities: np.ndarray, scale: float, bias: float | None = None) -> np.ndarray:
+    """Probability of each label for each image, (B, K) float32.
 
-    similarities (B, K) are cosines; scale is exp(logit_scale), about 100 for OpenAI models. Returns (B, K) float32.
+    similarities (B, K) are cosines; scale is exp(logit_scale), about 100 for OpenAI models. Without a bias rows sum to
+    1. With one (SigLIP's learned bias) each label is judged by itself (Zhai et al. 2023, §3.2), and rows need not.
     """
     logits = np.float64(scale) * similarities
+    if bias is not None:
+        return np.asarray(1 / (1 + np.exp(-np.clip(logits + bias, -80, 80))), np.float32)
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 

@@ -1,0 +1,153 @@
+"""OpenAI's layout: one flat table of tensors, in a TorchScript archive or as a plain state dict.
+
+The architecture is read off the shapes, as OpenAI's own code does (github.com/openai/CLIP, clip/model.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.errors import CheckpointError
+from clipwright.inputs.input_spec import InputSpec
+from clipwright.inputs.openai_vocabulary import OPENAI_VOCAB_SIZE, openai_tokenizer
+from clipwright.model.config import (
+    ModelConfig,
+    ResNetConfig,
+    TextTransformerConfig,
+    VisionConfig,
+    VisionTransformerConfig,
+)
+
+_HEAD_WIDTH = 64
+_ALL_TENSORS = re.compile(r"input_resolution|context_length|vocab_size|(.*\.)?(num_batches_tracked|attn_mask)")
+"""What is in a file but is no weight."""
+_RENAMES = [
+    (r"positional_embedding|token_embedding\.weight", r"text.\g<0>"),
+    (r"ln_final\.(.*)", r"text.output_norm.\1"),
+    (r"text_projection", "text.projection.weight"),
+    (r"transformer\.(resblocks\..*)", r"text.\1"),
+    (r"visual\.transformer\.(resblocks\..*)", r"vision.\1"),
+    (r"visual\.proj", "vision.projection.weight"),
+    (r"visual\.conv1\.weight", "vision.patch_embedding.weight"),
+    (r"visual\.ln_pre\.(.*)", r"vision.input_norm.\1"),
+    (r"visual\.ln_post\.(.*)", r"vision.output_norm.\1"),
+    (r"visual\.(.*)", r"vision.\1"),
+]
+_RENAMES_OF_A_RESNET = [
+    (r"visual\.(conv|bn)(\d)\.(.*)", r"vision.stem.\1\2.\3"),
+    (r"visual\.layer(\d)\.(.*)", lambda match: f"vision.stages.{int(match[1]) - 1}.{match[2]}"),
+    (r"visual\.attnpool\.(.*)", r"vision.pool.\1"),
+]
+_PARTS = [
+    (r"resblocks\.", "blocks."),
+    (r"\bln_1\.", "attention_norm."),
+    (r"\bln_2\.", "mlp_norm."),
+    (r"attn\.in_proj_(weight|bias)", r"attention.qkv.\1"),
+    (r"attn\.out_proj\.", "attention.output."),
+    (r"mlp\.c_fc\.", "mlp.up."),
+    (r"mlp\.c_proj\.", "mlp.down."),
+    (r"\bpositional_embedding", "position_embedding"),
+    (r"downsample\.0\.", "downsample.conv."),
+    (r"downsample\.1\.", "downsample.norm."),
+    (r"\bbn(\d)\.", r"norm\1."),
+    (r"\bq_proj\.", "query."),
+    (r"\bk_proj\.", "key."),
+    (r"\bv_proj\.", "value."),
+    (r"\bc_proj\.", "output."),
+]
+_TRANSPOSED = ("vision.projection.weight", "text.projection.weight")
+"""Multiplied from the right in this layout."""
+
+
+def is_openai(tensors: Mapping[str, np.ndarray]) -> bool:
+    """Whether these are the tensors of a CLIP in OpenAI's names."""
+    return {"text_projection", "ln_final.weight", "visual.conv1.weight"} <= tensors.keys()
+
+
+def read_openai(tensors: Mapping[str, np.ndarray]) -> Checkpoint:
+    """The checkpoint in these tensors, in whatever precision they are. Raises CheckpointError where shapes lie."""
+    try:
+        config = _config(tensors)
+    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+        raise CheckpointError(f"the shapes of these tensors make no CLIP of OpenAI's: {error}") from error
+    known = config.text.vocab_size == OPENAI_VOCAB_SIZE
+    spec = InputSpec(
+        image_size=config.vision.image_size,
+        context_length=config.text.context_length,
+        start_id=config.text.vocab_size - 2,
+        end_id=config.text.vocab_size - 1,
+        pad_id=0,
+    )
+    return Checkpoint(
+        config=config,
+        spec=spec,
+        tokenizer=openai_tokenizer() if known else None,
+        weights=rename(tensors, isinstance(config.vision, ResNetConfig)),
+        provenance={"layout": "openai"},
+    )
+
+
+def rename(tensors: Mapping[str, np.ndarray], resnet: bool) -> dict[str, np.ndarray]:
+    """The weights under clipwright's names. A name that is not known stays as it is, to be refused by it later."""
+    weights = {}
+    for name, array in tensors.items():
+        if not _ALL_TENSORS.fullmatch(name):
+            ours = _rename_one(name, resnet)
+            weights[ours] = array.T if ours in _TRANSPOSED and array.ndim == 2 else array
+    return weights
+
+
+def _rename_one(name: str, resnet: bool) -> str:
+    for pattern, replacement in [*(_RENAMES_OF_A_RESNET if resnet else ()), *_RENAMES]:
+        renamed, count = re.subn(f"^(?:{pattern})$", replacement, name)
+        if count:
+            for part, new in _PARTS:
+                renamed = re.sub(part, new, renamed)
+            return str(renamed)
+    return name
+
+
+def _config(tensors: Mapping[str, np.ndarray]) -> ModelConfig:
+    width = tensors["ln_final.weight"].shape[0]
+    text = TextTransformerConfig(
+        context_length=tensors["positional_embedding"].shape[0],
+        vocab_size=tensors["token_embedding.weight"].shape[0],
+        width=width,
+        layers=_count(tensors, r"transformer\.resblocks\.(\d+)\."),
+        heads=width // _HEAD_WIDTH,
+        mlp_width=4 * width,
+    )
+    embed_dim = tensors["text_projection"].shape[1]
+    return ModelConfig(embed_dim=embed_dim, vision=_vision(tensors), text=text)
+
+
+def _vision(tensors: Mapping[str, np.ndarray]) -> VisionConfig:
+    if "visual.proj" in tensors:
+        width, _, patch_size, _ = tensors["visual.conv1.weight"].shape
+        side = round((tensors["visual.positional_embedding"].shape[0] - 1) ** 0.5)
+        return VisionTransformerConfig(
+            image_size=side * patch_size,
+            patch_size=patch_size,
+            width=width,
+            layers=_count(tensors, r"visual\.transformer\.resblocks\.(\d+)\."),
+            heads=width // _HEAD_WIDTH,
+            mlp_width=4 * width,
+        )
+    width = tensors["visual.layer1.0.conv1.weight"].shape[0]
+    side = round((tensors["visual.attnpool.positional_embedding"].shape[0] - 1) ** 0.5)
+    first, second, third, fourth = (_count(tensors, rf"visual\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4))
+    return ResNetConfig(
+        image_size=side * 32,
+        width=width,
+        stage_blocks=(first, second, third, fourth),
+        heads=width * 32 // _HEAD_WIDTH,
+    )
+
+
+def _count(tensors: Mapping[str, np.ndarray], pattern: str) -> int:
+    """How many numbers the names count through, from 0."""
+    return len({match[1] for name in tensors if (match := re.match(pattern, name))})

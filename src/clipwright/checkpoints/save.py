@@ -1,0 +1,29 @@
+"""A checkpoint written in a layout of choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.checkpoints.families.huggingface_writer import write_huggingface
+from clipwright.checkpoints.families.openclip_writer import write_openclip
+from clipwright.checkpoints.folder import OUR_FILE
+from clipwright.checkpoints.model_file import save_model
+
+Layout = Literal["clipwright", "huggingface", "openclip"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path, layout: Layout = "clipwright") -> None:
+    """Writes the model into the folder. clipwright's own file keeps matrices as float16, the others all as float32.
+
+    Raises CheckpointError naming what the layout cannot hold, before anything is written.
+    """
+    if layout == "huggingface":
+        write_huggingface(checkpoint, folder)
+    elif layout == "openclip":
+        write_openclip(checkpoint, folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(folder / OUR_FILE, checkpoint)

@@ -1,0 +1,49 @@
+"""Who runs models needs no torch: proved in a virtual environment that has none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import REFERENCE
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of a fresh virtual environment with the base install."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", PROJECT / "constraints.txt"]
+    subprocess.run([folder / "bin" / "python", *install, PROJECT], check=True)
+    return folder / "bin"
+
+
+@pytest.mark.slow
+def test_the_base_install_classifies_compares_and_embeds_without_torch(environment: Path) -> None:
+    assert subprocess.run([environment / "python", "-c", "import torch"], capture_output=True, check=False).returncode
+    photo = REFERENCE / "pictures" / "rocket.jpg"
+    for arguments in (
+        ["classify", photo, "--labels", "rocket, cat", "--json"],
+        ["similarity", photo, "--text", "a rocket", "--json"],
+        ["embed", photo],
+        ["classify", photo, "--labels", "rocket, cat", "--json", "--template", "{}"],
+    ):
+        done = subprocess.run([environment / "clipwright", *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["source"] == str(photo)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["openai-vit.pt", "hf-clip", "openclip-rn"])
+def test_published_layouts_are_read_without_torch(environment: Path, model: str) -> None:
+    done = subprocess.run(
+        [environment / "clipwright", "info", REFERENCE / model, "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["space_id"]
