@@ -135,7 +135,7 @@ class _TorchArchive:
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != count * np.dtype(dtype).itemsize:
             raise CheckpointError(f"storage {key!r} is compressed or not as long as it says")
         offset = member.header_offset
-        signature, name, extra = _LOCAL_HEADER.unpack_from(memoryview(self._bytes), offset)
+        signature, name, extra = _LOCAL_HEADER.unpack(self._bytes[offset : offset + _LOCAL_HEADER.size].tobytes())
         begin = offset + _LOCAL_HEADER.size + name + extra
         if signature != _ZIP_START or begin + member.file_size > len(self._bytes):
             raise CheckpointError(f"storage {key!r} lies outside the file")

@@ -82,9 +82,7 @@ def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
             raise ImageError("too_large", f"claims {width:,} x {height:,} pixels; the limit is {MAX_PIXELS:,} in all")
         if width * height == 0:
             raise ImageError("not_an_image", f"a picture of {width} x {height} pixels shows nothing")
-        if at_least is not None and image.format == "JPEG" and min(width, height) > at_least:
-            image.draft(None, (at_least, at_least))
-        _load(image)
+        _load(image, at_least)
         opened = _to_rgb(_upright(image))
         opened = opened.copy() if opened is source else opened
         opened.info = {}  # what it said of orientation and transparency holds no longer
@@ -121,7 +119,9 @@ def _decode_header(source: str | Path | bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=_FORMATS)
 
 
-def _load(image: Image.Image) -> None:
+def _load(image: Image.Image, at_least: int | None) -> None:
+    if at_least is not None and image.format == "JPEG" and min(image.size) > at_least:
+        image.draft(None, (at_least, at_least))
     if image.format == "TIFF":  # decoding one ends with reading its metadata once more
         with _without_warnings():
             image.load()

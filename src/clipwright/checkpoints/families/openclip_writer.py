@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from clipwright.errors import CheckpointError
 from clipwright.model.config import ModelConfig, ResNetConfig, TextTransformerConfig, VisionTransformerConfig
 
 _STANDARD_EPSILON = 1e-5
-_RENAMES = [
+_RENAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"^text\.(token_embedding\..*)", r"\1"),
     (r"^text\.position_embedding$", "positional_embedding"),
     (r"^text\.output_norm\.", "ln_final."),
