@@ -38,7 +38,9 @@ def test_texts_become_the_same_ids(tmp_path: Path) -> None:
     back = read_checkpoint(tmp_path / "model")
     texts = ["a photo of a cat", "  A  PHOTO of\n a Dog ", "", "red, car! 12", "a " * 40]
     ours, theirs = (Tokenizer(str(model.tokenizer), model.spec).encode(texts) for model in (checkpoint, back))
-    assert np.array_equal(ours.ids, theirs.ids)
+    assert np.array_equal(ours.ends, theirs.ends)
+    for a, b, end in zip(ours.ids, theirs.ids, ours.ends, strict=True):  # what pads them may differ
+        assert np.array_equal(a[: end + 1], b[: end + 1])
 
 
 def test_a_resnet_is_refused_by_name(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, kind: str, kept: float) -> 
     else:
         save_file(big, path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
-    with pytest.raises(CheckpointError, match=r"cannot be read|damaged"):
+    with pytest.raises(CheckpointError, match="cannot be read as a model"):
         read_tensors(path)
 
 

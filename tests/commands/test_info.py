@@ -48,7 +48,7 @@ def test_the_recipe_is_promised_only_where_there_is_one(tiny_model: Path, tmp_pa
 def test_the_folder_of_a_run_is_a_model(tmp_path: Path) -> None:
     save_model(tmp_path / "model.safetensors", tiny_checkpoint())
     record = json.loads(run_cli("info", tmp_path, "--json").stdout)
-    assert (record["model"], record["file"]) == (str(tmp_path), str(tmp_path / "model.safetensors"))
+    assert (record["model"], record["file"]) == (str(tmp_path), str(tmp_path))
 
 
 def test_a_file_that_is_no_model_is_refused(photo: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from clipwright.inputs.input_spec import InputSpec
 from clipwright.model.config import ModelConfig, ResNetConfig, VisionTransformerConfig
 from clipwright.records import read_record, write_record
 
+_LATER_KEYS = ("scores", "pool", "patch_bias", "input_norm", "projection", "causal", "projection_bias")
 TOWER_KINDS: dict[str, type] = {"vit": VisionTransformerConfig, "resnet": ResNetConfig}
 """How a vision tower is called in recipes and in model files."""
 
@@ -70,7 +72,13 @@ def canonical_json(value: Any) -> bytes:
 
 
 def config_table(config: ModelConfig) -> dict[str, Any]:
+    """The config as plain values. Keys that came after the first models are left out at their default, so that what a
+    model file says, and with it the space_id, stays what it was."""
     table: dict[str, Any] = write_record(config, TOWER_KINDS)
+    for part, record in ((table, config), (table["vision"], config.vision), (table["text"], config.text)):
+        for field in dataclasses.fields(record):
+            if field.name in _LATER_KEYS and part[field.name] == field.default:
+                del part[field.name]
     return table
 
 

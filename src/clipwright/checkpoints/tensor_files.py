@@ -68,13 +68,15 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
         if start[8:9] == b"{":
             return dict(_read_safetensors(path))
     except (OSError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
+        raise CheckpointError(f"{str(path)!r} cannot be read as a model: {error}") from error
     if start[:1] == b"\x80":
         raise CheckpointError(
             f"{str(path)!r} is a pickle from before torch 1.6, which is not read; "
             "open it with torch.load(weights_only=True) and save it again"
         )
-    raise CheckpointError(f"{str(path)!r} is neither a safetensors file nor an archive of torch")
+    raise CheckpointError(
+        f"{str(path)!r} cannot be read as a model: it is neither a safetensors file nor an archive of torch"
+    )
 
 
 def _read_safetensors(path: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -82,7 +84,7 @@ def _read_safetensors(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         with safe_open(path, framework="numpy"):  # checks sizes, offsets and the file's length
             pass
     except SafetensorError as error:
-        raise CheckpointError(f"{str(path)!r} is damaged: {error}") from error
+        raise CheckpointError(f"{str(path)!r} cannot be read as a model: {error}") from error
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
