@@ -34,20 +34,22 @@ if "texts" in given:
 np.savez(out, images=answer.image_embeds.numpy(), texts=answer.text_embeds.numpy(), rows=json.dumps(rows))
 """
 OPEN_CLIP = """
-import sys, types, json, numpy as np, torch
-for name in ("", ".transforms", ".transforms.functional", ".ops", ".ops.misc"):
-    name = "torchvision" + name
+import importlib.machinery, sys, types, numpy as np, torch
+class Anything(type):  # open_clip imports torchvision, which has no build for processors alone
+    __getattr__ = lambda cls, attribute: attribute
+for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "torchvision.ops",
+             "torchvision.ops.misc"):
     module = types.ModuleType(name)
-    module.__getattr__ = lambda attribute: type(attribute, (), {})
+    module.__getattr__ = lambda attribute: Anything(attribute, (), {"__init__": lambda self, *given, **named: None})
     module.__path__ = []
+    module.__spec__ = importlib.machinery.ModuleSpec(name, None)
     sys.modules[name] = module
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], child, module)
 import open_clip
 folder, inputs, out = sys.argv[1:]
-config = json.load(open(folder + "/open_clip_config.json"))["model_cfg"]
-model = open_clip.model.CLIP(**config)
-from safetensors.torch import load_file
-model.load_state_dict(load_file(folder + "/open_clip_model.safetensors"))
-model.eval()
+model = open_clip.create_model("local-dir:" + folder).eval()
 given = np.load(inputs)
 with torch.inference_mode():
     images = model.encode_image(torch.tensor(given["pixels"])).numpy()
