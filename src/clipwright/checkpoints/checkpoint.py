@@ -76,9 +76,9 @@ def config_table(config: ModelConfig) -> dict[str, Any]:
     model file says, and with it the space_id, stays what it was."""
     table: dict[str, Any] = write_record(config, TOWER_KINDS)
     for part, record in ((table, config), (table["vision"], config.vision), (table["text"], config.text)):
-        for field in dataclasses.fields(record):
-            if field.name in _LATER_KEYS and part[field.name] == field.default:
-                del part[field.name]
+        for key in dataclasses.fields(record):
+            if key.name in _LATER_KEYS and part[key.name] == key.default:
+                del part[key.name]
     return table
 
 
