@@ -19,6 +19,7 @@ import torch
 
 from clipwright import cli
 from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.embedding.backend import BackendName, Precision
 from clipwright.embedding.embedder import Embedder
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.tokenizer import Tokenizer, end_ids, train_tokenizer
@@ -78,6 +79,9 @@ class FakeBackend:
 
     So a square of one colour is nearest to the text that names it; grey is [0, 0, 0, 1], as is a text without colours.
     """
+
+    name: BackendName = "onnx"
+    precision: Precision = "fp32"
 
     def __init__(self) -> None:
         words = fake_tokenizer().encode(list(FAKE_COLOURS))

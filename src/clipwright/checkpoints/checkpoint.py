@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class Checkpoint:
     weights: Weights
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Recipe, data, measured figures, licence: what a person wants to know of a model."""
+    files: tuple[Path, ...] = ()
+    """Where it was read from; a change of any of them may be a change of the model."""
 
     def space_id(self) -> str:
         """Sixteen hexadecimal digits that name the embedding space: SHA-256 over config, spec and weights as float32.

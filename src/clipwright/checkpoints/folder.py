@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ _INDEX = ".index.json"
 """Ends the name of the table that says which of several files holds a tensor."""
 _LARGEST_JSON = 256 * 2**20
 OUR_FILE = "model.safetensors"
+_ENDINGS = (".json", ".safetensors", ".bin")
+"""Of the files in a folder that say what the model is."""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -35,7 +38,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
         check_shapes(checkpoint.config, {name: array.shape for name, array in checkpoint.weights.items()})
     except CheckpointError as error:
         raise CheckpointError(f"{str(path)!r}: {error}") from error
-    return checkpoint
+    return dataclasses.replace(checkpoint, files=_files_of(path))
+
+
+def _files_of(path: Path) -> tuple[Path, ...]:
+    if not path.is_dir():
+        return (path,)
+    return tuple(sorted(file for file in path.iterdir() if file.suffix in _ENDINGS and file.is_file()))
 
 
 def _read_file(path: Path) -> Checkpoint:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
+BackendName = Literal["onnx", "openvino", "torch"]
+BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
+Precision = Literal["fp32", "bf16", "int8"]
+"""What the towers compute in. fp32 everywhere; bf16 where the processor or the GPU has units for it; int8: linear layers
+in integers, the rest in floats."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Tower = Literal["image", "text"]
+
 
 class Backend(Protocol):
-    """Runs both towers of one model. Features are not of unit length."""
+    """Runs both towers of one model. Features are not of unit length. Safe to use from several threads."""
+
+    name: BackendName
+    precision: Precision
 
     def image_features(self, pixels: np.ndarray, /) -> np.ndarray:
         """pixels (B, 3, S, S) float32, normalised, to (B, D) float32."""

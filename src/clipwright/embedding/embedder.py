@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from clipwright.embedding.backend import Backend
+from clipwright.embedding.backend import Backend, BackendName
 from clipwright.embedding.pipeline import stream_vectors
 from clipwright.errors import ClipwrightError, DimensionError, Failure, ImageError, TokenizerError
 from clipwright.inputs.images import ImageSource, open_image
@@ -38,6 +38,8 @@ class Embedder:
         backend: Backend,
         bias: float | None = None,
         pixels: Pixels = "exact",
+        *,
+        strict_length: bool = False,
     ) -> None:
         self.name = name
         """How the model is called in messages."""
@@ -52,13 +54,19 @@ class Embedder:
         self.pixels: Pixels = pixels
         self._tokenizer = tokenizer
         self._backend = backend
+        self._strict_length = strict_length
         self._told_of_cut = False
         self._decoded_at_least = spec.image_size if pixels == "fast" else None
 
     @property
     def variant(self) -> str:
         """How vectors are made within their space: the pixels, and the precision of the towers."""
-        return f"{self.pixels}-fp32"
+        return f"{self.pixels}-{self._backend.precision}"
+
+    @property
+    def backend(self) -> BackendName:
+        """The runtime of the towers."""
+        return self._backend.name
 
     def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """(N, D) float32, unit rows, one for each text. Texts beyond the context are cut, and a warning is logged."""
@@ -125,9 +133,14 @@ class Embedder:
                 f"{self.name} came without a tokenizer; add its tokenizer.json, or give text_features ids"
             )
         tokens = self._tokenizer.encode(texts)
-        if any(tokens.dropped) and not self._told_of_cut:
+        if any(tokens.dropped) and (self._strict_length or not self._told_of_cut):
             self._told_of_cut = True
             cut = next(i for i, count in enumerate(tokens.dropped) if count)
+            if self._strict_length:
+                raise TokenizerError(
+                    f"{texts[cut][:60]!r} is {tokens.dropped[cut]} tokens too long for {self.name}, which reads "
+                    f"{self.spec.context_length}; shorten it"
+                )
             logger.warning(
                 "%r is too long for %s: its last %d tokens were left out (said once)",
                 texts[cut][:60],

@@ -2,40 +2,137 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import platform
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.load import load_checkpoint
-from clipwright.embedding.backends.onnx import OnnxBackend
+from clipwright.embedding.backend import Backend, BackendName, Precision
+from clipwright.embedding.cache import ModelCache, Shelf
 from clipwright.embedding.embedder import Embedder, Pixels
+from clipwright.errors import MissingExtraError
 from clipwright.inputs.tokenizer import Tokenizer
 
+BackendChoice = Literal["auto", "onnx", "openvino", "torch"]
+PrecisionChoice = Literal["auto", "fp32", "bf16", "int8"]
+"""auto, for bulk work: the fastest backend that is installed, in bf16 where there are units for it, else in fp32."""
+_X86 = ("x86_64", "AMD64", "i686")
 
-def load_embedder(name: str | Path, threads: int | None = None, pixels: Pixels = "exact") -> Embedder:
+
+def load_embedder(
+    name: str | Path,
+    threads: int | None = None,
+    pixels: Pixels = "exact",
+    backend: BackendChoice | None = None,
+    precision: PrecisionChoice = "fp32",
+    *,
+    strict_length: bool = False,
+) -> Embedder:
     """The embedder of a model: 'starter', a file or folder of any published layout, or a repository of the hub.
 
     threads bounds the processor cores that the towers use; None takes all. pixels: exact as the model's maker prepares
-    them, or fast, which decodes large JPEGs at a fraction of their size.
-    Raises UnknownModelError where there is no such model and CheckpointError where its files are damaged.
+    them, or fast, which decodes large JPEGs at a fraction of their size. backend: None is ONNX Runtime, or what the
+    precision asks for. strict_length: whether a text beyond the context is an error.
+    Raises UnknownModelError where there is no such model, CheckpointError where its files are damaged, and
+    ClipwrightError where this machine lacks what backend and precision ask for.
     """
-    return embedder_from(load_checkpoint(name), str(name), threads, pixels)
+    checkpoint = load_checkpoint(name)
+    return embedder_from(checkpoint, str(name), threads, pixels, backend, precision, strict_length=strict_length)
 
 
-def embedder_from(checkpoint: Checkpoint, name: str, threads: int | None = None, pixels: Pixels = "exact") -> Embedder:
+def embedder_from(
+    checkpoint: Checkpoint,
+    name: str,
+    threads: int | None = None,
+    pixels: Pixels = "exact",
+    backend: BackendChoice | None = None,
+    precision: PrecisionChoice = "fp32",
+    *,
+    strict_length: bool = False,
+) -> Embedder:
     """The embedder of a checkpoint, called by this name in messages."""
+    cache = ModelCache()
+    space_id = cache.space_id(checkpoint)
     bias = checkpoint.weights.get("logit_bias")
-    tokenizer = None if checkpoint.tokenizer is None else Tokenizer(checkpoint.tokenizer, checkpoint.spec)
     return Embedder(
         name=name,
-        space_id=checkpoint.space_id(),
+        space_id=space_id,
         embed_dim=checkpoint.config.embed_dim,
         scale=math.exp(float(np.asarray(checkpoint.weights["logit_scale"]))),
         spec=checkpoint.spec,
-        tokenizer=tokenizer,
-        backend=OnnxBackend(checkpoint, threads),
+        tokenizer=None if checkpoint.tokenizer is None else Tokenizer(checkpoint.tokenizer, checkpoint.spec),
+        backend=open_backend(checkpoint, threads, backend, precision, Shelf(cache, space_id)),
         bias=None if bias is None else float(np.asarray(bias)),
         pixels=pixels,
+        strict_length=strict_length,
     )
+
+
+def open_backend(
+    checkpoint: Checkpoint,
+    threads: int | None = None,
+    backend: BackendChoice | None = None,
+    precision: PrecisionChoice = "fp32",
+    shelf: Shelf | None = None,
+) -> Backend:
+    """What runs the towers of this checkpoint. Raises ClipwrightError where the machine lacks what is asked for."""
+    name, chosen = choose(backend, precision)
+    if name == "onnx":
+        from clipwright.embedding.backends.onnx import OnnxBackend
+
+        return OnnxBackend(checkpoint, threads, chosen, shelf)
+    if name == "openvino":
+        if importlib.util.find_spec("openvino") is None:
+            raise MissingExtraError("--backend openvino", "openvino")
+        from clipwright.embedding.backends.openvino import OpenVinoBackend
+
+        return OpenVinoBackend(checkpoint, threads, chosen, shelf)
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("--backend torch", "train")
+    from clipwright.embedding.backends.torch import TorchBackend
+
+    return TorchBackend.from_checkpoint(checkpoint, threads, chosen)
+
+
+def choose(backend: BackendChoice | None, precision: PrecisionChoice) -> tuple[BackendName, Precision]:
+    """The backend and the precision that these mean on this machine.
+
+    No backend named: ONNX Runtime, but for bf16, which it has not, and where the precision is left to the machine.
+    """
+    if backend is None:
+        backend = "auto" if precision in ("auto", "bf16") else "onnx"
+    if backend == "auto":
+        backend = _fastest()
+    if precision != "auto":
+        return backend, precision
+    return backend, "bf16" if _has_bf16(backend) else "fp32"
+
+
+def _fastest() -> BackendName:
+    if _has_cuda():
+        return "torch"
+    pays = platform.machine() in _X86 and importlib.util.find_spec("openvino") is not None
+    return "openvino" if pays else "onnx"
+
+
+def _has_cuda() -> bool:
+    """Asks torch, which takes its time to import, only where there is a driver."""
+    driver = Path("/dev/nvidiactl").exists() or Path("C:/Windows/System32/nvcuda.dll").exists()
+    if not driver or importlib.util.find_spec("torch") is None:
+        return False
+    from clipwright.embedding.backends.torch import has_cuda
+
+    return has_cuda()
+
+
+def _has_bf16(backend: BackendName) -> bool:
+    if backend == "openvino" and importlib.util.find_spec("openvino") is not None:
+        from clipwright.embedding.backends.openvino import has_bf16
+
+        return has_bf16()
+    return backend == "torch" and _has_cuda()

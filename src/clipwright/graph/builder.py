@@ -6,10 +6,13 @@ the runtime as they are, so a model of any size can be built.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
+import ml_dtypes
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
@@ -18,9 +21,36 @@ OPSET = 20
 MICROSOFT_OPSET = 1
 IR_VERSION = 9
 """The oldest that knows this opset, so that older runtimes open the graphs too."""
-_ELEMENT_TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorProto.INT64}
+_ELEMENT_TYPES = {
+    np.dtype(np.float32): TensorProto.FLOAT,
+    np.dtype(ml_dtypes.bfloat16): TensorProto.BFLOAT16,
+    np.dtype(np.int64): TensorProto.INT64,
+    np.dtype(np.int8): TensorProto.INT8,
+    np.dtype(np.uint8): TensorProto.UINT8,
+}
 _INLINE_LIMIT = 1024
 """Bytes up to which a constant stands in the graph itself; runtimes want to read shapes there."""
+_ALIGNMENT = 64
+"""Bytes: each weight begins at a multiple of this in the file, so that it can be used where it is mapped."""
+GRAPH_FILE = "graph.onnx"
+WEIGHTS_FILE = "weights.bin"
+
+
+@dataclass(frozen=True)
+class Weight:
+    """An array that is read, and turned into what the graph wants, only when it is asked for."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    source: Callable[[], Any]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def read(self) -> np.ndarray:
+        """In memory order. Where the source is so already, it is not copied."""
+        return np.ascontiguousarray(self.source(), self.dtype).reshape(self.shape)
 
 
 @dataclass
@@ -31,9 +61,11 @@ class Graph:
     inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
-    weights: dict[str, np.ndarray] = field(default_factory=dict)
+    weights: dict[str, Weight] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     """Small arrays, kept in the graph itself."""
+    halves: bool = False
+    """Whether matrices are stored as bfloat16; the graph turns them into float32 first."""
 
     def input(self, name: str, dtype: Any, shape: Sequence[int | str]) -> str:
         self.inputs.append(helper.make_tensor_value_info(name, _ELEMENT_TYPES[np.dtype(dtype)], shape))
@@ -54,10 +86,15 @@ class Graph:
         self.constants[name] = value
         return name
 
-    def weight(self, name: str, array: np.ndarray) -> str:
-        """An initializer with this array, as float32 in memory order."""
-        self.weights[name] = np.ascontiguousarray(array, np.float32).reshape(np.shape(array))
-        return name
+    def weight(self, name: str, array: Any, dtype: Any = np.float32) -> str:
+        """An initializer with this array; what np.shape and np.asarray understand is read later, when it is needed."""
+        return self.later(name, np.shape(array), lambda: array, dtype)
+
+    def later(self, name: str, shape: Sequence[int], source: Callable[[], Any], dtype: Any = np.float32) -> str:
+        """An initializer of this shape with what source will give."""
+        halved = self.halves and len(shape) > 1 and np.dtype(dtype) == np.float32
+        self.weights[name] = Weight(tuple(shape), np.dtype(ml_dtypes.bfloat16 if halved else dtype), source)
+        return str(self.node("Cast", [name], to=TensorProto.FLOAT)) if halved else name
 
     def node(self, op: str, inputs: Sequence[str], count: int = 1, domain: str = "", **attributes: Any) -> Any:
         """A node. Gives the name of its output, or where count is more than 1 a tuple of them."""
@@ -68,23 +105,42 @@ class Graph:
         return names[0] if count == 1 else tuple(names)
 
     def model(self, location: str) -> onnx.ModelProto:
-        """The graph as a model whose weights lie one after the other in the file location, in the order of weights."""
+        """The graph as a model whose weights lie in the file location as write_weights puts them."""
         initializers = [onnx.numpy_helper.from_array(array, name) for name, array in self.constants.items()]
         offset = 0
-        for name, array in self.weights.items():
+        for name, weight in self.weights.items():
             tensor = TensorProto(
                 name=name,
-                data_type=_ELEMENT_TYPES[array.dtype],
-                dims=array.shape,
+                data_type=_ELEMENT_TYPES[weight.dtype],
+                dims=weight.shape,
                 data_location=TensorProto.EXTERNAL,
             )
-            for key, value in (("location", location), ("offset", str(offset)), ("length", str(array.nbytes))):
+            for key, value in (("location", location), ("offset", str(offset)), ("length", str(weight.nbytes))):
                 tensor.external_data.add(key=key, value=value)
             initializers.append(tensor)
-            offset += array.nbytes
+            offset = _aligned(offset + weight.nbytes)
         domains = {node.domain for node in self.nodes}
         opsets = [helper.make_opsetid("", OPSET)]
         if "com.microsoft" in domains:
             opsets.append(helper.make_opsetid("com.microsoft", MICROSOFT_OPSET))
         graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, initializers)
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="clipwright")
+
+    def write_weights(self, file: BinaryIO) -> None:
+        """The weights one after the other. One at a time is in memory."""
+        offset = 0
+        for weight in self.weights.values():
+            file.write(bytes(offset - file.tell()))
+            file.write(weight.read().reshape(-1).view(np.uint8).data)
+            offset = _aligned(file.tell())
+
+    def write(self, folder: Path, name: str = GRAPH_FILE, weights: str = WEIGHTS_FILE) -> Path:
+        """Writes the graph and its weights into two files of a folder, and gives the graph's path."""
+        with (folder / weights).open("wb") as file:
+            self.write_weights(file)
+        (folder / name).write_bytes(self.model(weights).SerializeToString())
+        return folder / name
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // _ALIGNMENT) * _ALIGNMENT

@@ -7,24 +7,31 @@ from typing import Any
 
 import numpy as np
 
+from clipwright.graph.arithmetic import Arithmetic, Float
 from clipwright.graph.builder import Graph
 from clipwright.graph.modified_resnet import modified_resnet
-from clipwright.graph.transformer import Tower, attend, block, heads_of, last_block
+from clipwright.graph.transformer import Packing, Tower, attend, block, heads_of, last_block
 from clipwright.model.config import ModelConfig, ResNetConfig, VisionTransformerConfig
 
 IMAGE_INPUT = "pixels"
 TEXT_INPUTS = ("ids", "ends")
 OUTPUT = "features"
-_NEVER = float(np.finfo(np.float32).min)
-"""Added to the score of a token that may not be seen; its exponential is 0 in every precision."""
+PACKED_INPUTS = ("tokens", "places", "nodes", "chosen", "ends")
+_NEVER = -1e30
+"""Added to the score of a token that may not be seen; its exponential is 0, and bfloat16 has it too."""
 
 
-def image_graph(config: ModelConfig, weights: Mapping[str, Any]) -> Graph:
-    """pixels (B, 3, S, S) float32, prepared as InputSpec says, to features (B, embed_dim), not of unit length."""
-    graph = Graph("image_tower")
+def image_graph(
+    config: ModelConfig, weights: Mapping[str, Any], arithmetic: Arithmetic | None = None, *, halves: bool = False
+) -> Graph:
+    """pixels (B, 3, S, S) float32, prepared as InputSpec says, to features (B, embed_dim), not of unit length.
+
+    arithmetic: how layers compute; float32 where none is given. halves: whether matrices are stored as bfloat16.
+    """
+    graph = Graph("image_tower", halves=halves)
     side = config.vision.image_size
     pixels = graph.input(IMAGE_INPUT, np.float32, ["batch", 3, side, side])
-    tower = Tower(graph, weights, "vision")
+    tower = Tower(graph, weights, "vision", arithmetic or Float())
     if isinstance(config.vision, ResNetConfig):
         features = modified_resnet(tower, pixels, config.vision)
     else:
@@ -33,40 +40,66 @@ def image_graph(config: ModelConfig, weights: Mapping[str, Any]) -> Graph:
     return graph
 
 
-def text_graph(config: ModelConfig, weights: Mapping[str, Any]) -> Graph:
+def text_graph(
+    config: ModelConfig,
+    weights: Mapping[str, Any],
+    arithmetic: Arithmetic | None = None,
+    *,
+    halves: bool = False,
+    packed: bool = False,
+) -> Graph:
     """ids (B, L) int64 and ends (B,) int64, where each text ends, to features (B, embed_dim), not of unit length.
 
-    L may be any length up to the context where the tower is causal, else it is the whole context.
+    L may be any length up to the context where the tower is causal, else it is the whole context. A causal tower may
+    be packed: then it takes what graph/packing.py makes of ids and ends, and computes nothing twice.
     """
-    graph, text = Graph("text_tower"), config.text
-    ids, ends = graph.input("ids", np.int64, ["batch", "length"]), graph.input("ends", np.int64, ["batch"])
-    tower = Tower(graph, weights, "text")
+    graph, text = Graph("text_tower", halves=halves), config.text
+    tower = Tower(graph, weights, "text", arithmetic or Float())
+    table = tower.weight("token_embedding.weight")
+    zero, one = graph.constant([0]), graph.constant([1])
+    packing = None
+    if packed:
+        tokens, places = (graph.input(name, np.int64, ["tokens"]) for name in ("tokens", "places"))
+        nodes, chosen = graph.input("nodes", np.int64, ["batch", "length"]), graph.input("chosen", np.int64, ["tokens"])
+        ends = graph.input("ends", np.int64, ["batch"])
+        batch, length = _sides(graph, nodes)
+        packing = Packing(graph.node("Reshape", [nodes, graph.constant([-1])]), chosen)
+        x = graph.node("Gather", [table, tokens], axis=0)
+        x = graph.node("Add", [x, graph.node("Gather", [tower.weight("position_embedding"), places], axis=0)])
+    else:
+        ids, ends = graph.input("ids", np.int64, ["batch", "length"]), graph.input("ends", np.int64, ["batch"])
+        batch, length = _sides(graph, ids)
+        positions = graph.node("Slice", [tower.weight("position_embedding"), zero, length])  # (L, W)
+        tokens = graph.node("Gather", [table, ids], axis=0)  # (B, L, W)
+        x = graph.node("Reshape", [graph.node("Add", [tokens, positions]), graph.constant([-1, text.width])])
+    place = ends if text.pool == "end" else graph.node("Sub", [length, one])
+    starts = graph.node("Mul", [_range(graph, batch), length])
+    read = graph.node("Add", [starts, place])  # the place among all B * L where each text is read
+    if packing is not None:
+        read = graph.node("Gather", [packing.nodes, read], axis=0)
+    mask = reading_mask = None
+    if text.causal:
+        side = text.context_length
+        above = graph.weight("text.causal_mask", np.triu(np.full((side, side), _NEVER, np.float32), 1))
+        rows = graph.node("Slice", [above, zero, length, one])  # (context, L)
+        mask = graph.node("Slice", [rows, zero, length, zero])  # (L, L)
+        seen = graph.node("Gather", [rows, place], axis=0)  # (B, L)
+        reading_mask = graph.node("Unsqueeze", [seen, graph.constant([1, 2])])
+    for number in range(text.layers - 1):
+        x = block(tower, x, number, text, length, mask, packing)
+    x = last_block(tower, x, read, text, length, reading_mask, packing)
+    x = tower.linear(tower.norm(x, "output_norm", text.epsilon), "projection", bias=text.projection_bias)
+    graph.output(x, OUTPUT, ["batch", config.embed_dim])
+    return graph
+
+
+def _sides(graph: Graph, ids: str) -> tuple[str, str]:
+    """Batch and length of (B, L), as (1,) int64 values."""
     shape = graph.node("Shape", [ids])
     batch, length = (
         graph.node("Slice", [shape, graph.constant([axis]), graph.constant([axis + 1])]) for axis in (0, 1)
     )
-    zero = graph.constant([0])
-    positions = graph.node("Slice", [tower.weight("position_embedding"), zero, length])  # (L, W)
-    tokens = graph.node("Gather", [tower.weight("token_embedding.weight"), ids], axis=0)  # (B, L, W)
-    flat = graph.constant([-1, text.width])
-    x = graph.node("Reshape", [graph.node("Add", [tokens, positions]), flat])
-    place = ends if text.pool == "end" else graph.node("Sub", [length, graph.constant([1])])
-    starts = graph.node("Mul", [_range(graph, batch), length])  # the row of x at which each text starts
-    read = graph.node("Add", [starts, place])
-    mask = reading_mask = None
-    if text.causal:
-        side = text.context_length
-        table = graph.weight("text.causal_mask", np.triu(np.full((side, side), _NEVER, np.float32), 1))
-        rows = graph.node("Slice", [table, zero, length, graph.constant([1])])  # (context, L)
-        mask = graph.node("Slice", [rows, zero, length, zero])  # (L, L)
-        chosen = graph.node("Gather", [rows, place], axis=0)  # (B, L)
-        reading_mask = graph.node("Unsqueeze", [chosen, graph.constant([1, 2])])
-    for number in range(text.layers - 1):
-        x = block(tower, x, number, text, length, mask)
-    x = last_block(tower, x, read, text, length, reading_mask)
-    x = tower.linear(tower.norm(x, "output_norm", text.epsilon), "projection", bias=text.projection_bias)
-    graph.output(x, OUTPUT, ["batch", config.embed_dim])
-    return graph
+    return batch, length
 
 
 def _range(graph: Graph, count: str) -> str:

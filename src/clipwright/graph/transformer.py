@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clipwright.graph.arithmetic import Arithmetic, Layer
 from clipwright.graph.builder import Graph
 from clipwright.model.config import Activation, TextTransformerConfig, VisionTransformerConfig
 
@@ -19,27 +20,31 @@ QUICK_GELU_SLOPE = 1.702
 
 @dataclass(frozen=True)
 class Tower:
-    """A graph in the making, and the weights of one tower by their names in it."""
+    """A graph in the making, the weights of one tower by their names in it, and how its layers compute."""
 
     graph: Graph
     weights: Mapping[str, Any]
     prefix: str
+    arithmetic: Arithmetic
 
     def array(self, name: str) -> np.ndarray:
         return np.asarray(self.weights[f"{self.prefix}.{name}"], np.float32)
 
     def weight(self, name: str) -> str:
-        return self.graph.weight(f"{self.prefix}.{name}", self.array(name))
+        return self.graph.weight(f"{self.prefix}.{name}", self.weights[f"{self.prefix}.{name}"])
 
     def linear(self, x: str, name: str, rows: slice | None = None, bias: bool = True) -> str:
         """(N, in) to (N, out); rows takes only these outputs of the layer."""
-        matrix, label = f"{name}.weight", "" if rows is None else f"[{rows.start}:{rows.stop}]"
+        label = "" if rows is None else f"[{rows.start}:{rows.stop}]"
         chosen = rows or slice(None)
-        inputs = [x, self.graph.weight(f"{self.prefix}.{matrix}{label}", self.array(matrix)[chosen])]
-        if bias:
-            vector = self.array(f"{name}.bias")[chosen]
-            inputs.append(self.graph.weight(f"{self.prefix}.{name}.bias{label}", vector))
-        return str(self.graph.node("Gemm", inputs, transB=1))
+        outputs, inputs = np.shape(self.weights[f"{self.prefix}.{name}.weight"])
+        layer = Layer(
+            name=f"{self.prefix}.{name}{label}",
+            shape=(len(range(outputs)[chosen]), inputs),
+            weight=lambda: self.array(f"{name}.weight")[chosen],
+            bias=(lambda: self.array(f"{name}.bias")[chosen]) if bias else None,
+        )
+        return self.arithmetic.linear(self.graph, x, layer)
 
     def norm(self, x: str, name: str, epsilon: float) -> str:
         inputs = [x, self.weight(f"{name}.weight"), self.weight(f"{name}.bias")]
@@ -48,6 +53,16 @@ class Tower:
     def mlp(self, x: str, name: str, activation: Activation) -> str:
         up = self.linear(x, f"{name}.up")
         return self.linear(activate(self.graph, up, activation), f"{name}.down")
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the tokens of several texts stand when what texts have in common stands only once."""
+
+    nodes: str
+    """(B * L,) int64: the row of x that is each token of each text."""
+    chosen: str
+    """(N,) int64: for each row of x, a place among the B * L where it stands."""
 
 
 def activate(graph: Graph, x: str, activation: Activation) -> str:
@@ -91,13 +106,20 @@ def block(
     config: VisionTransformerConfig | TextTransformerConfig,
     length: str,
     mask: str | None,
+    packing: Packing | None = None,
 ) -> str:
-    """One residual block on all tokens, (B * L, W) in and out."""
+    """One residual block on all tokens, (B * L, W) in and out, or (N, W) where they are packed."""
     graph, name, head_width = tower.graph, f"blocks.{number}", config.width // config.heads
     normed = tower.norm(x, f"{name}.attention_norm", config.epsilon)
-    thirds = graph.node("Split", [tower.linear(normed, f"{name}.attention.qkv")], count=3, axis=-1, num_outputs=3)
+    joint = tower.linear(normed, f"{name}.attention.qkv")
+    if packing is not None:
+        joint = graph.node("Gather", [joint, packing.nodes], axis=0)
+    thirds = graph.node("Split", [joint], count=3, axis=-1, num_outputs=3)
     q, k, v = (heads_of(graph, third, length, config.heads, head_width) for third in thirds)
-    x = graph.node("Add", [x, tower.linear(attend(graph, q, k, v, head_width, mask), f"{name}.attention.output")])
+    mixed = attend(graph, q, k, v, head_width, mask)
+    if packing is not None:
+        mixed = graph.node("Gather", [mixed, packing.chosen], axis=0)
+    x = graph.node("Add", [x, tower.linear(mixed, f"{name}.attention.output")])
     return _add_mlp(tower, x, name, config)
 
 
@@ -108,6 +130,7 @@ def last_block(
     config: VisionTransformerConfig | TextTransformerConfig,
     length: str,
     mask: str | None,
+    packing: Packing | None = None,
 ) -> str:
     """The last block where only one token a row is read afterwards: (B * L, W) to (B, W).
 
@@ -119,6 +142,8 @@ def last_block(
     asking = graph.node("Gather", [normed, read], axis=0)
     q = tower.linear(asking, f"{name}.attention.qkv", slice(0, width))
     k, v = (tower.linear(normed, f"{name}.attention.qkv", slice(start, start + width)) for start in (width, 2 * width))
+    if packing is not None:
+        k, v = (graph.node("Gather", [part, packing.nodes], axis=0) for part in (k, v))
     one = graph.constant([1])
     q, k, v = (
         heads_of(graph, part, part_length, config.heads, head_width)

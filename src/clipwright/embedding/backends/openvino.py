@@ -1,0 +1,113 @@
+"""The towers on OpenVINO: the fastest on processors of Intel and AMD, above all where they have units for bfloat16."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.embedding.backend import BackendName, Precision, Tower
+from clipwright.embedding.cache import Shelf, processor_key
+from clipwright.embedding.tower_graphs import tower_graph
+from clipwright.errors import ClipwrightError
+from clipwright.graph.packing import pack_texts
+from clipwright.graph.towers import IMAGE_INPUT, TEXT_INPUTS
+
+_BLOB = "compiled.blob"
+logger = logging.getLogger(__name__)
+
+
+@functools.cache
+def _core() -> Any:
+    return openvino.Core()
+
+
+def has_bf16() -> bool:
+    """Whether this processor has units for bfloat16."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVinoBackend:
+    """Runs both towers. A tower is compiled when it is first asked for, or read from where it is kept compiled."""
+
+    name: BackendName = "openvino"
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        threads: int | None = None,
+        precision: Precision = "fp32",
+        shelf: Shelf | None = None,
+    ) -> None:
+        """threads bounds the processor cores of each run; None takes all. shelf keeps what takes time to make."""
+        if precision == "bf16" and not has_bf16():
+            raise ClipwrightError("this processor has no units for bf16; --precision fp32 or int8")
+        self.precision: Precision = precision
+        self._checkpoint = checkpoint
+        self._threads = threads
+        self._shelf = shelf
+        self._opening = threading.Lock()
+        self._compiled: dict[Tower, Any] = {}
+        self._requests = threading.local()
+        self._packed = checkpoint.config.text.causal
+
+    def image_features(self, pixels: np.ndarray) -> np.ndarray:
+        return self._run("image", {IMAGE_INPUT: pixels})
+
+    def text_features(self, ids: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        if self._packed and len(ids):
+            return self._run("text", pack_texts(ids, ends))
+        return self._run("text", dict(zip(TEXT_INPUTS, (ids, ends), strict=True)))
+
+    def _run(self, tower: Tower, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        if not len(next(iter(inputs.values()))):
+            return np.zeros((0, self._checkpoint.config.embed_dim), np.float32)
+        request = getattr(self._requests, tower, None)  # a request of its own for each thread
+        if request is None:
+            with self._opening:
+                if tower not in self._compiled:
+                    self._compiled[tower] = self._open(tower)
+            request = self._compiled[tower].create_infer_request()
+            setattr(self._requests, tower, request)
+        answer = request.infer({name: np.ascontiguousarray(array) for name, array in inputs.items()})
+        return np.array(answer[0], np.float32)
+
+    def _open(self, tower: Tower) -> Any:
+        settings = self._settings()
+        key = f"{tower}-openvino-{self.precision}-{openvino.__version__.partition('-')[0]}-{processor_key()}"
+        for _ in range(2):
+            folder = None if self._shelf is None else self._shelf.open(key, lambda folder: self._keep(tower, folder))
+            if folder is None:
+                break
+            try:
+                return _core().import_model((folder / _BLOB).read_bytes(), "CPU", settings)
+            except RuntimeError as error:
+                logger.warning("what was kept ready in %s cannot be read (%s); it is made anew", folder, error)
+                self._shelf.remove(key)
+        with tempfile.TemporaryDirectory(prefix="clipwright-") as folder:
+            return self._compile(tower, Path(folder))
+
+    def _settings(self) -> dict[str, Any]:
+        """Said in full: by itself OpenVINO takes bfloat16 wherever it can."""
+        floats = "f32" if self.precision == "fp32" or not has_bf16() else "bf16"
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": floats}
+        return settings if self._threads is None else {**settings, "INFERENCE_NUM_THREADS": self._threads}
+
+    def _compile(self, tower: Tower, folder: Path) -> Any:
+        stored: Precision = "fp32" if self.precision == "bf16" else self.precision
+        packed = tower == "text" and self._packed
+        graph = tower_graph(self._checkpoint, tower, stored, fused=False, packed=packed)
+        return _core().compile_model(_core().read_model(graph.write(folder)), "CPU", self._settings())
+
+    def _keep(self, tower: Tower, folder: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as plain:
+            compiled = self._compile(tower, Path(plain))
+            with (folder / _BLOB).open("wb") as file:
+                file.write(compiled.export_model().getbuffer())

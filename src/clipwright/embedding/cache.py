@@ -1,0 +1,147 @@
+"""Models as a runtime wants them, kept on disk so that they are made only once.
+
+A kept model lies under the space_id of its weights and a key that says what it was made for: tower, runtime and its
+version, precision, processor. It can be removed at any time; then it is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipwright.atomic import replacing
+from clipwright.checkpoints.checkpoint import Checkpoint
+
+_MAKING = ".making-"
+_IDS = "space-ids"
+_STALE_SECONDS = 24 * 3600
+"""After which a folder still being made is one whose process was killed."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """One entry: a model made ready for a runtime."""
+
+    space_id: str
+    key: str
+    path: Path
+    size: int
+    """Bytes on disk."""
+    used: float
+    """When it was last opened, in seconds of the epoch."""
+
+
+class ModelCache:
+    """A folder of models made ready. Several processes may use it at once; each entry appears whole or not at all."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """folder: where CLIPWRIGHT_HOME or the system says, if none is given."""
+        self.folder = folder or cache_folder()
+
+    def open(self, space_id: str, key: str, make: Callable[[Path], None]) -> Path | None:
+        """The folder of this entry; where there is none, make fills it first. None, with a warning, if it cannot be."""
+        path = self.folder / space_id / key
+        if path.is_dir():
+            with contextlib.suppress(OSError):  # another's cache may be read, too
+                os.utime(path)
+            return path
+        making = path.with_name(f"{_MAKING}{uuid.uuid4().hex}")
+        try:
+            making.mkdir(parents=True)
+            make(making)
+            making.rename(path)
+        except OSError as error:
+            if path.is_dir():  # another process was quicker
+                return path
+            logger.warning("the model could not be kept ready in %s (%s); it is made anew each time", path, error)
+            return None
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        return path
+
+    def remove(self, space_id: str, key: str) -> None:
+        shutil.rmtree(self.folder / space_id / key, ignore_errors=True)
+
+    def entries(self) -> Iterator[KeptModel]:
+        """Everything that is kept."""
+        for path in sorted(self.folder.glob("*/*")):
+            if path.parent.name != _IDS and path.is_dir() and not path.name.startswith(_MAKING):
+                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                yield KeptModel(path.parent.name, path.name, path, size, path.stat().st_mtime)
+
+    def prune(self, unused_seconds: float) -> list[KeptModel]:
+        """Removes what was not used for so long, and what killed processes left; gives the former."""
+        now = time.time()
+        for left in self.folder.glob(f"*/{_MAKING}*"):
+            if now - left.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        old = [entry for entry in self.entries() if now - entry.used >= unused_seconds]
+        for entry in old:
+            self.remove(entry.space_id, entry.key)
+            with contextlib.suppress(OSError):
+                entry.path.parent.rmdir()  # if it was the last
+        return old
+
+    def space_id(self, checkpoint: Checkpoint) -> str:
+        """The checkpoint's space_id, remembered by path, size and time of its files: hashing a large model is slow."""
+        if not checkpoint.files:
+            return checkpoint.space_id()
+        stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in checkpoint.files]
+        name = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+        path = self.folder / _IDS / name
+        with contextlib.suppress(OSError):
+            known = path.read_text(encoding="ascii").strip()
+            if len(known) == len(name) // 4 and set(known) <= set("0123456789abcdef"):
+                return known
+        found = checkpoint.space_id()
+        with contextlib.suppress(OSError):  # then it is computed again the next time
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                temporary.write_text(found, encoding="ascii")
+        return found
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The part of a cache that is one model's."""
+
+    cache: ModelCache
+    space_id: str
+
+    def open(self, key: str, make: Callable[[Path], None]) -> Path | None:
+        return self.cache.open(self.space_id, key, make)
+
+    def remove(self, key: str) -> None:
+        self.cache.remove(self.space_id, key)
+
+
+def cache_folder() -> Path:
+    """Where models made ready are kept: under CLIPWRIGHT_HOME where that is set, else the user's folder of caches."""
+    home = os.environ.get("CLIPWRIGHT_HOME")
+    if home:
+        return Path(home) / "cache"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("clipwright", appauthor=False)
+
+
+@functools.cache
+def processor_key() -> str:
+    """Eight hexadecimal digits for the kind of this processor: what one compiled, another may not run."""
+    described = f"{platform.machine()} {platform.processor()}"
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        described += " ".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+    return hashlib.sha256(described.encode()).hexdigest()[:8]
