@@ -30,12 +30,21 @@ def cached_or_pulled(name: str) -> Path:
 
     A repository that is there whole is used as it is, without a request.
     """
+    return _cached(name) or pull(name)
+
+
+def is_cached(name: str) -> bool:
+    """Whether a repository is in the hub's cache whole, so that it loads without a network. Nothing is requested."""
+    return _cached(name) is not None
+
+
+def _cached(name: str) -> Path | None:
     repository, _, revision = name.partition("@")
     for config in _WEIGHTS:
         found = huggingface_hub.try_to_load_from_cache(repository, config, revision=revision or None)
         if isinstance(found, str) and _is_whole(Path(found).parent):
             return Path(found).parent
-    return pull(name)
+    return None
 
 
 def pull(name: str) -> Path:

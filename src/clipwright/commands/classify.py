@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from clipwright.cli import DONE, SOME_FAILED
-from clipwright.commands.options import SPACING, json_option, model_options, open_embedder, photos_argument, read_texts
+from clipwright.commands.options import (
+    SPACING,
+    EmbedderSettings,
+    json_option,
+    model_options,
+    open_embedder,
+    photos_argument,
+    read_texts,
+)
 from clipwright.commands.output import (
     bar,
     failure_record,
@@ -22,7 +30,6 @@ from clipwright.commands.output import (
 
 if TYPE_CHECKING:
     from clipwright.api import Classification
-    from clipwright.embedding.embedder import Pixels
 
 _NAME_WIDTH = 32
 
@@ -49,12 +56,8 @@ def command(
     top: int,
     templates: tuple[str, ...],
     unknown: bool,
-    model: str,
     as_json: bool,
-    batch_size: int,
-    threads: int | None,
-    pixels: Pixels,
-    quiet: bool,
+    settings: EmbedderSettings,
 ) -> int:
     """Say which of the given labels fit photographs, or all photographs in folders.
 
@@ -71,15 +74,21 @@ def command(
     names = read_texts(labels)
     check_labels(names, unknown=unknown)
     fill_templates(names, templates or ("{}",))  # a wrong request is refused before the model is loaded
-    log_to_stderr(quiet)
-    embedder = open_embedder(model, threads, quiet, pixels)
+    log_to_stderr(settings.quiet)
+    embedder = open_embedder(settings)
     found = list(find_photos(photos))
     results = stream_classifications(
-        embedder, found, names, templates or None, unknown=unknown, batch_size=batch_size, threads=threads
+        embedder,
+        found,
+        names,
+        templates or None,
+        unknown=unknown,
+        batch_size=settings.batch_size,
+        threads=settings.threads,
     )
     label_width = min(_NAME_WIDTH, max(len(label) for label in (*names, UNKNOWN)))
     failed = 0
-    with progress("classifying", quiet, prints_rows=True) as tell:
+    with progress("classifying", settings.quiet, prints_rows=True) as tell:
         for done, result in enumerate(results, 1):
             failed += result.failure is not None
             _print_result(result, top, label_width, as_json)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from clipwright.cli import DONE, SOME_FAILED
 from clipwright.commands.options import (
     SPACING,
+    EmbedderSettings,
     EncodedPath,
     check_out,
     model_options,
@@ -18,9 +18,6 @@ from clipwright.commands.options import (
     texts_options,
 )
 from clipwright.commands.output import log_to_stderr, print_failure, progress
-
-if TYPE_CHECKING:
-    from clipwright.embedding.embedder import Pixels
 
 
 @click.command("embed", context_settings=SPACING)
@@ -38,11 +35,7 @@ def command(
     texts: str | None,
     single_texts: tuple[str, ...],
     out: Path | None,
-    model: str,
-    batch_size: int,
-    threads: int | None,
-    pixels: Pixels,
-    quiet: bool,
+    settings: EmbedderSettings,
 ) -> int:
     """Write the unit vectors of photographs, of all photographs in folders, or of texts.
 
@@ -64,15 +57,17 @@ def command(
     if not all(caption.strip() for caption in captions):
         raise ClipwrightError("a text is empty; texts are separated by one comma, or stand one a line in a file")
     check_out(out, VECTOR_FILES)
-    log_to_stderr(quiet)
-    embedder = open_embedder(model, threads, quiet, pixels)
-    file = open_vector_file(out, embedder.embed_dim)
+    log_to_stderr(settings.quiet)
     found = list(find_photos(photos))
+    settings = settings.for_bulk(len(found))
+    embedder = open_embedder(settings)
+    file = open_vector_file(out, embedder.embed_dim)
     failed = 0
-    with file, progress("embedding", quiet, prints_rows=out is None) as tell:
+    with file, progress("embedding", settings.quiet, prints_rows=out is None) as tell:
         for text, vector in zip(captions, embedder.embed_texts(captions), strict=True):
             file.add(text, vector)
-        for done, (source, result) in enumerate(embedder.stream_images(found, batch_size, threads), 1):
+        results = embedder.stream_images(found, settings.batch_size, settings.threads)
+        for done, (source, result) in enumerate(results, 1):
             if isinstance(result, Failure):
                 failed += 1
                 print_failure(result)

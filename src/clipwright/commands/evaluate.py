@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from clipwright.cli import DONE, SOME_FAILED
-from clipwright.commands.options import SPACING, json_option, model_options, open_embedder
+from clipwright.commands.options import SPACING, EmbedderSettings, json_option, model_options, open_embedder
 from clipwright.commands.output import failure_record, log_to_stderr, print_failure, print_json, progress
 
 if TYPE_CHECKING:
-    from clipwright.embedding.embedder import Embedder, Pixels
+    from clipwright.embedding.embedder import Embedder
     from clipwright.evaluation.evaluate import Evaluation
 
 
@@ -35,12 +35,8 @@ def command(
     labels: Path | None,
     templates: tuple[str, ...],
     limit: int | None,
-    model: str,
     as_json: bool,
-    batch_size: int,
-    threads: int | None,
-    pixels: Pixels,
-    quiet: bool,
+    settings: EmbedderSettings,
 ) -> int:
     """Measure a model on a Parquet file in the Hugging Face image convention.
 
@@ -57,10 +53,10 @@ def command(
 
     fill_templates((), templates or BENCHMARK_TEMPLATES)
     dataset = open_dataset(data, read_class_names(labels) if labels else None, limit=limit)
-    log_to_stderr(quiet)
-    embedder = open_embedder(model, threads, quiet, pixels)
-    with progress("measuring", quiet) as tell:
-        result = evaluate(embedder, dataset, templates or BENCHMARK_TEMPLATES, tell, batch_size)
+    log_to_stderr(settings.quiet)
+    embedder = open_embedder(settings)
+    with progress("measuring", settings.quiet) as tell:
+        result = evaluate(embedder, dataset, templates or BENCHMARK_TEMPLATES, tell, settings.batch_size)
     for failure in result.failures:
         print_failure(failure)
     _print_evaluation(result, embedder, as_json)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from clipwright.checkpoints.load import STARTER
-from clipwright.embedding.embedder import Embedder, Pixels
 from clipwright.errors import ClipwrightError, LabelError
+
+if TYPE_CHECKING:
+    from clipwright.embedding.embedder import Embedder, Pixels
+    from clipwright.embedding.load import BackendChoice, PrecisionChoice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 SPACING = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -30,10 +35,42 @@ model_option = click.option(
     default=STARTER,
     show_default=True,
     metavar="NAME",
-    help="A model's name, its file or folder, or OWNER/NAME on the hub.",
+    help="A name that 'clipwright models' lists, a file or folder, or OWNER/NAME on the hub.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-batch_size_option = click.option(
+quiet_option = click.option("--quiet", is_flag=True, help="No progress and no remarks; errors are still said.")
+MANY = 100
+"""Photographs from which on bulk work is faster than exact, unless it is told otherwise."""
+
+
+@dataclass(frozen=True)
+class EmbedderSettings:
+    """What the options of every command that embeds say: which model, and how it runs. None: not said."""
+
+    model: str
+    batch_size: int
+    threads: int | None
+    backend: BackendChoice | None
+    precision: PrecisionChoice | None
+    pixels: Pixels | None
+    strict_length: bool
+    quiet: bool
+
+    def for_bulk(self, photographs: int) -> EmbedderSettings:
+        """These, but faster where there are many photographs and nothing else was said; one line on stderr says so."""
+        if photographs <= MANY or (self.precision and self.pixels):
+            return self
+        faster = replace(self, precision=self.precision or "auto", pixels=self.pixels or "fast")
+        if not self.quiet:
+            print(
+                f"note: {photographs:,} photographs, so --pixels {faster.pixels} and --precision {faster.precision};"
+                " --pixels exact --precision fp32 insist.",
+                file=sys.stderr,
+            )
+        return faster
+
+
+_BATCH_SIZE = click.option(
     "--batch-size",
     default=32,
     show_default=True,
@@ -41,35 +78,59 @@ batch_size_option = click.option(
     metavar="N",
     help="Photographs embedded at once.",
 )
-threads_option = click.option(
+_THREADS = click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N", help="Processor cores to use.  [default: all]"
 )
-pixels_option = click.option(
+_BACKEND = click.option(
+    "--backend",
+    type=click.Choice(["auto", "onnx", "openvino", "torch"]),
+    help="What runs the model.  [default: onnx, or what --precision asks for]",
+)
+_PRECISION = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "int8"]),
+    help="auto: bf16 where there are units for it, else fp32.  [default: fp32]",
+)
+_PIXELS = click.option(
     "--pixels",
     type=click.Choice(["exact", "fast"]),
-    default="exact",
-    show_default=True,
-    help="exact: as the model's maker prepares them. fast: large JPEGs are decoded smaller.",
+    help="exact: as the model's maker prepares them. fast: large JPEGs are decoded smaller.  [default: exact]",
 )
-quiet_option = click.option("--quiet", is_flag=True, help="No progress and no remarks; errors are still said.")
+_STRICT_LENGTH = click.option(
+    "--strict-length", is_flag=True, help="A text that the model cannot read whole is an error."
+)
 
 
 def model_options(command: Command) -> Command:
-    """The options of every command that embeds."""
-    for option in (quiet_option, pixels_option, threads_option, batch_size_option, model_option):
-        command = option(command)
-    return command
+    """The options of every command that embeds; the command gets them as one argument, settings."""
+
+    @functools.wraps(command)
+    def with_settings(*arguments: Any, **options: Any) -> Any:
+        settings = EmbedderSettings(**{key.name: options.pop(key.name) for key in fields(EmbedderSettings)})
+        return command(*arguments, settings=settings, **options)
+
+    decorated: Any = with_settings
+    for option in (quiet_option, _STRICT_LENGTH, _PIXELS, _PRECISION, _BACKEND, _THREADS, _BATCH_SIZE, model_option):
+        decorated = option(decorated)
+    return cast(Command, decorated)
 
 
-def open_embedder(model: str, threads: int | None, quiet: bool, pixels: Pixels = "exact") -> Embedder:
-    """The embedder that --model names; where it is the starter, one line on stderr says what that is."""
+def open_embedder(settings: EmbedderSettings) -> Embedder:
+    """The embedder that the options name; where it is the starter, one line on stderr says what that is."""
     from clipwright.embedding.load import load_embedder
 
-    embedder = load_embedder(model, threads, pixels)
-    if model == STARTER and not quiet:
+    embedder = load_embedder(
+        settings.model,
+        settings.threads,
+        settings.pixels or "exact",
+        settings.backend,
+        settings.precision or "fp32",
+        strict_length=settings.strict_length,
+    )
+    if settings.model == STARTER and not settings.quiet:
         print(
             "note: the starter answers, a 22 MB model trained on 100,000 small pictures; its guesses are rough."
-            " --model PATH names a stronger one ('clipwright train' makes them).",
+            " --model NAME takes a stronger one; 'clipwright models' lists them.",
             file=sys.stderr,
         )
     return embedder

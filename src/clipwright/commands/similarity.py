@@ -10,6 +10,7 @@ import click
 from clipwright.cli import DONE, SOME_FAILED
 from clipwright.commands.options import (
     SPACING,
+    EmbedderSettings,
     check_out,
     json_option,
     model_options,
@@ -31,7 +32,6 @@ from clipwright.commands.output import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from clipwright.embedding.embedder import Pixels
 
 _NAME_WIDTH = 32
 
@@ -47,12 +47,8 @@ def command(
     texts: str | None,
     single_texts: tuple[str, ...],
     out: Path | None,
-    model: str,
     as_json: bool,
-    batch_size: int,
-    threads: int | None,
-    pixels: Pixels,
-    quiet: bool,
+    settings: EmbedderSettings,
 ) -> int:
     """Compare photographs, or all photographs in folders, with texts: the cosine of every pair, -1 to 1.
 
@@ -71,13 +67,15 @@ def command(
     if not captions or not all(caption.strip() for caption in captions):
         raise ClipwrightError("no text to compare with, or an empty one; give --texts 'a cat, a car' or --text 'a cat'")
     check_out(out, (".png",))
-    log_to_stderr(quiet)
-    embedder = open_embedder(model, threads, quiet, pixels)
+    log_to_stderr(settings.quiet)
+    embedder = open_embedder(settings)
     text_vectors = embedder.embed_texts(captions)
     found = list(find_photos(photos))
     sources, rows, failed = [], [], 0
-    with progress("comparing", quiet, prints_rows=True) as tell:
-        for done, (source, result) in enumerate(embedder.stream_images(found, batch_size, threads), 1):
+    with progress("comparing", settings.quiet, prints_rows=True) as tell:
+        for done, (source, result) in enumerate(
+            embedder.stream_images(found, settings.batch_size, settings.threads), 1
+        ):
             if isinstance(result, Failure):
                 failed += 1
                 print_failure(result)

@@ -9,8 +9,8 @@ import numpy as np
 BackendName = Literal["onnx", "openvino", "torch"]
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 Precision = Literal["fp32", "bf16", "int8"]
-"""What the towers compute in. fp32 everywhere; bf16 where the processor or the GPU has units for it; int8: linear layers
-in integers, the rest in floats."""
+"""What the towers compute in. fp32: everywhere. bf16: where processor or GPU have units for it. int8: linear layers in
+integers, the rest in floats."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Tower = Literal["image", "text"]
 

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from clipwright.atomic import replacing
 from clipwright.checkpoints.checkpoint import Checkpoint
@@ -27,6 +28,7 @@ _MAKING = ".making-"
 _IDS = "space-ids"
 _STALE_SECONDS = 24 * 3600
 """After which a folder still being made is one whose process was killed."""
+Opened = TypeVar("Opened")
 logger = logging.getLogger(__name__)
 
 
@@ -120,11 +122,21 @@ class Shelf:
     cache: ModelCache
     space_id: str
 
-    def open(self, key: str, make: Callable[[Path], None]) -> Path | None:
-        return self.cache.open(self.space_id, key, make)
+    def opened(self, key: str, make: Callable[[Path], None], read: Callable[[Path], Opened]) -> Opened | None:
+        """What read gives of the folder of this entry, made first where it is not there, and anew where it is damaged.
 
-    def remove(self, key: str) -> None:
-        self.cache.remove(self.space_id, key)
+        None where nothing can be kept.
+        """
+        for _ in range(2):
+            folder = self.cache.open(self.space_id, key, make)
+            if folder is None:
+                return None
+            try:
+                return read(folder)
+            except Exception as error:  # of a runtime that reads damaged files
+                logger.warning("what was kept ready in %s cannot be read (%s); it is made anew", folder, error)
+                self.cache.remove(self.space_id, key)
+        return None
 
 
 def cache_folder() -> Path:

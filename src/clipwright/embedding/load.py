@@ -33,7 +33,7 @@ def load_embedder(
     *,
     strict_length: bool = False,
 ) -> Embedder:
-    """The embedder of a model: 'starter', a file or folder of any published layout, or a repository of the hub.
+    """The embedder of a model: 'starter', a published one's short name, a file or folder, or a repository of the hub.
 
     threads bounds the processor cores that the towers use; None takes all. pixels: exact as the model's maker prepares
     them, or fast, which decodes large JPEGs at a fraction of their size. backend: None is ONNX Runtime, or what the

@@ -126,7 +126,7 @@ class _Rounded:
 
     def values(self) -> np.ndarray:
         weight, scale = self._kept()
-        return np.rint(weight / scale[:, None]).astype(np.int8)
+        return np.asarray(np.rint(weight / scale[:, None]), np.int8)
 
     def _kept(self) -> tuple[np.ndarray, np.ndarray]:
         weight = np.array(self.layer.weight(), np.float32)

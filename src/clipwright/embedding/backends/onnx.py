@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from clipwright.graph.towers import IMAGE_INPUT, OUTPUT, TEXT_INPUTS
 _WORTH_KEEPING = 64 * 2**20
 """Bytes of weights from which a graph is kept ready on disk."""
 _PACKED_WEIGHTS = "packed.bin"
-logger = logging.getLogger(__name__)
 
 
 class OnnxBackend:
@@ -74,22 +72,20 @@ class OnnxBackend:
         return tower_graph(self._checkpoint, tower, self.precision, fused=True, packed=packed)
 
     def _open(self, tower: Tower) -> onnxruntime.InferenceSession:
-        key = f"{tower}-onnx-{self.precision}-{onnxruntime.__version__}-{processor_key()}"
-        for _ in range(2):
-            folder = self._shelf.open(key, lambda folder: self._make(tower, folder)) if self._worth(tower) else None
-            if folder is None:
-                break
-            try:
-                return _session(str(folder / GRAPH_FILE), _options(self._threads, optimise=False))
-            except Exception as error:  # of a runtime that reads damaged files
-                logger.warning("what was kept ready in %s cannot be read (%s); it is made anew", folder, error)
-                self._shelf.remove(key)
+        if self._shelf is not None and self._worth_keeping(tower):
+            key = f"{tower}-onnx-{self.precision}-{onnxruntime.__version__}-{processor_key()}"
+            session = self._shelf.opened(key, lambda folder: self._make(tower, folder), self._read)
+            if session is not None:
+                return session
         return open_in_memory(self._graph(tower), self._threads)
 
-    def _worth(self, tower: Tower) -> bool:
+    def _read(self, folder: Path) -> onnxruntime.InferenceSession:
+        return _session(str(folder / GRAPH_FILE), _options(self._threads, optimise=False))
+
+    def _worth_keeping(self, tower: Tower) -> bool:
         prefix = "vision." if tower == "image" else "text."
         count = sum(array.size for name, array in self._checkpoint.weights.items() if name.startswith(prefix))
-        return self._shelf is not None and (self.precision == "int8" or 4 * count >= _WORTH_KEEPING)
+        return self.precision == "int8" or 4 * count >= _WORTH_KEEPING
 
     def _make(self, tower: Tower, folder: Path) -> None:
         """The graph as ONNX Runtime has rewritten it for this processor, its weights in the order that it reads."""

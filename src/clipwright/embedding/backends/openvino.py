@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import tempfile
 import threading
 from pathlib import Path
@@ -21,7 +20,6 @@ from clipwright.graph.packing import pack_texts
 from clipwright.graph.towers import IMAGE_INPUT, TEXT_INPUTS
 
 _BLOB = "compiled.blob"
-logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -80,19 +78,16 @@ class OpenVinoBackend:
         return np.array(answer[0], np.float32)
 
     def _open(self, tower: Tower) -> Any:
-        settings = self._settings()
-        key = f"{tower}-openvino-{self.precision}-{openvino.__version__.partition('-')[0]}-{processor_key()}"
-        for _ in range(2):
-            folder = None if self._shelf is None else self._shelf.open(key, lambda folder: self._keep(tower, folder))
-            if folder is None:
-                break
-            try:
-                return _core().import_model((folder / _BLOB).read_bytes(), "CPU", settings)
-            except RuntimeError as error:
-                logger.warning("what was kept ready in %s cannot be read (%s); it is made anew", folder, error)
-                self._shelf.remove(key)
+        if self._shelf is not None:
+            key = f"{tower}-openvino-{self.precision}-{openvino.__version__.partition('-')[0]}-{processor_key()}"
+            compiled = self._shelf.opened(key, lambda folder: self._keep(tower, folder), self._read)
+            if compiled is not None:
+                return compiled
         with tempfile.TemporaryDirectory(prefix="clipwright-") as folder:
             return self._compile(tower, Path(folder))
+
+    def _read(self, folder: Path) -> Any:
+        return _core().import_model((folder / _BLOB).read_bytes(), "CPU", self._settings())
 
     def _settings(self) -> dict[str, Any]:
         """Said in full: by itself OpenVINO takes bfloat16 wherever it can."""
