@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,15 @@ import pytest
 from clipwright.checkpoints.model_file import save_model
 from tests.inputs.pictures import png
 from tests.support import REFERENCE, tiny_checkpoint
+
+
+@pytest.fixture(autouse=True, scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What clipwright keeps for the user goes into a temporary folder, in the processes that tests start too."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLIPWRIGHT_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -12,21 +12,20 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from clipwright.checkpoints.folder import read_checkpoint
-from clipwright.embedding.backend import Backend
+from clipwright.embedding.backend import BACKENDS, BackendName
 from clipwright.embedding.backends.onnx import OnnxBackend
-from clipwright.embedding.backends.torch import TorchBackend
 from clipwright.embedding.embedder import unit_rows
-from clipwright.embedding.load import embedder_from
+from clipwright.embedding.load import embedder_from, open_backend
 from clipwright.errors import CheckpointError
 from tests.reference import LAYOUTS, answers, reference_checkpoint
 from tests.support import REFERENCE, equal_to_reference
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("kind", ["torch", "onnx"])
-def test_features_are_those_of_the_maker(layout: str, kind: str) -> None:
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_features_are_those_of_the_maker(layout: str, kind: BackendName) -> None:
     checkpoint, theirs = reference_checkpoint(layout), answers(layout)
-    backend: Backend = OnnxBackend(checkpoint) if kind == "onnx" else TorchBackend.from_checkpoint(checkpoint)
+    backend = open_backend(checkpoint, backend=kind)
     ends = (theirs.ids == checkpoint.spec.end_id).argmax(axis=1)
     images, texts = backend.image_features(theirs.pixels), backend.text_features(theirs.ids, ends)
     if theirs.unit:

@@ -122,14 +122,26 @@ def test_a_full_disk_is_status_3_and_leaves_what_was_there_whole(tiny_model: Pat
     assert after == before
 
 
+def test_many_photographs_are_embedded_faster_and_that_is_said(tiny_model: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(101):
+        (photos / f"{number:04}.jpg").symlink_to(PHOTOS[0])
+    arguments = ("embed", photos, "--model", tiny_model, "--out", tmp_path / "v.npy")
+    assert "--pixels fast and --precision auto" in run_cli(*arguments).stderr
+    assert "note" not in run_cli(*arguments, "--precision", "fp32", "--pixels", "exact").stderr
+    assert "--pixels exact and --precision auto" in run_cli(*arguments, "--pixels", "exact").stderr
+
+
 def test_ctrl_c_keeps_what_was_embedded(tiny_model: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for number in range(3000):
         (photos / f"{number:04}.jpg").symlink_to(PHOTOS[0])
     out = tmp_path / "v.npy"
-    arguments: list[str | Path] = [COMMAND, "embed", tmp_path / "lost.jpg", photos, "--model", tiny_model, "--out", out]
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+    exact = ["--pixels", "exact", "--precision", "fp32"]
+    paths: list[str | Path] = [COMMAND, "embed", tmp_path / "lost.jpg", photos, "--model", tiny_model, "--out", out]
+    with subprocess.Popen([*paths, *exact], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert process.stderr.readline().endswith("no such file\n")  # the first batch is done
         process.send_signal(signal.SIGINT)

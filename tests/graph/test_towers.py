@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.embedding.backend import BackendName
 from clipwright.embedding.backends.onnx import OnnxBackend
 from clipwright.embedding.backends.torch import TorchBackend
-from clipwright.graph.towers import image_graph, text_graph
+from clipwright.embedding.load import open_backend
+from clipwright.graph.towers import PACKED_INPUTS, image_graph, text_graph
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.model.config import (
     ModelConfig,
@@ -84,18 +88,18 @@ def checkpoint(config: ModelConfig) -> Checkpoint:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_graphs_equal_the_torch_towers(name: str) -> None:
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_graphs_equal_the_torch_towers(name: str, kind: BackendName) -> None:
     model = checkpoint(MODELS[name])
-    onnx_backend, torch_backend = OnnxBackend(model), TorchBackend.from_checkpoint(model)
+    graphs, towers = open_backend(model, backend=kind), TorchBackend.from_checkpoint(model)
     random = np.random.default_rng(0)
     side = model.config.vision.image_size
     pixels = random.standard_normal((5, 3, side, side)).astype(np.float32)
-    assert equal_to_reference(onnx_backend.image_features(pixels), torch_backend.image_features(pixels))
+    assert equal_to_reference(graphs.image_features(pixels), towers.image_features(pixels))
     for length in (12,) if not model.config.text.causal else (3, 7, 12):
         ids = random.integers(1, 48, (4, length))
         ends = random.integers(1, length, 4)
-        ours, theirs = onnx_backend.text_features(ids, ends), torch_backend.text_features(ids, ends)
-        assert equal_to_reference(ours, theirs)
+        assert equal_to_reference(graphs.text_features(ids, ends), towers.text_features(ids, ends))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -118,6 +122,8 @@ def test_the_graphs_are_valid_and_name_their_inputs(name: str) -> None:
     for graph, inputs in (
         (image_graph(model.config, model.weights), ["pixels"]),
         (text_graph(model.config, model.weights), ["ids", "ends"]),
+        *[(text_graph(model.config, model.weights, packed=True), list(PACKED_INPUTS))] * model.config.text.causal,
+        (image_graph(model.config, model.weights, halves=True), ["pixels"]),
     ):
         assert [value.name for value in graph.inputs] == inputs
         proto = graph.model("weights")
@@ -125,6 +131,17 @@ def test_the_graphs_are_valid_and_name_their_inputs(name: str) -> None:
             initializer.ClearField("data_location")  # the checker would look for the file
         onnx.shape_inference.infer_shapes(graph.model("weights"), check_type=True, strict_mode=True)
         assert {node.domain for node in proto.graph.node} == {""}
+
+
+@pytest.mark.parametrize("name", ["vit", "siglip"])
+def test_a_graph_is_opened_from_its_files_by_plain_onnxruntime(name: str, tmp_path: Path) -> None:
+    model = checkpoint(MODELS[name])
+    path = text_graph(model.config, model.weights).write(tmp_path)
+    ids, ends = np.random.default_rng(1).integers(1, 48, (3, 12)), np.array([11, 4, 7])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (features,) = session.run(None, {"ids": ids, "ends": ends})
+    assert equal_to_reference(features, OnnxBackend(model).text_features(ids, ends))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["graph.onnx", "weights.bin"]
 
 
 @pytest.mark.parametrize("config", [*MODELS.values(), *OPENAI_CONFIGS.values()], ids=[*MODELS, *OPENAI_CONFIGS])
