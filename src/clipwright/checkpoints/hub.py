@@ -25,7 +25,7 @@ from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelErro
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 _BESIDE = {
     openclip.CONFIG_FILE: _TOKENIZER_FILES,
-    huggingface.CONFIG_FILE: (huggingface.PREPROCESSOR_FILE, *_TOKENIZER_FILES),
+    huggingface.CONFIG_FILE: (huggingface.PREPROCESSOR_FILE, huggingface.PROCESSOR_FILE, *_TOKENIZER_FILES),
 }
 """The small files that are read together with each config, where a repository has them."""
 _WEIGHTS = {

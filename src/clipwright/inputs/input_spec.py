@@ -50,5 +50,7 @@ class InputSpec:
             raise ValueError(f"image_size must be at least 1, not {self.image_size}")
         if self.context_length < 3:
             raise ValueError(f"context_length must be at least 3, not {self.context_length}")
+        if (len(self.mean), len(self.std), len(self.fill)) != (3, 3, 3):
+            raise ValueError(f"mean, std and fill have three channels, not {self.mean}, {self.std} and {self.fill}")
         if min(self.std) <= 0:
             raise ValueError(f"std must be above 0, not {self.std}")

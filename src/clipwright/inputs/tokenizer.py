@@ -141,17 +141,20 @@ def document_that_cleans(document: str, spec: InputSpec) -> tuple[str, dict[str,
 
 def _cleaning_steps(cleaning: TextCleaning) -> list[normalizers.Normalizer]:
     """A cleaning as far as the tokenizers library has it."""
-    join = [normalizers.Replace(tokenizers.Regex(r"\s+"), " "), normalizers.Strip()]
-    lower = [normalizers.Lowercase()]
-    marks = [normalizers.Replace(tokenizers.Regex(f"[{re.escape(string.punctuation)}]"), "")]
-    return {
+    join: list[normalizers.Normalizer] = [normalizers.Replace(tokenizers.Regex(r"\s+"), " "), normalizers.Strip()]
+    lower: list[normalizers.Normalizer] = [normalizers.Lowercase()]
+    marks: list[normalizers.Normalizer] = [
+        normalizers.Replace(tokenizers.Regex(f"[{re.escape(string.punctuation)}]"), "")
+    ]
+    steps: dict[TextCleaning, list[normalizers.Normalizer]] = {
         "none": [],
         "lower": [*join, *lower],
         "canonical": [*marks, *join, *lower],
         "lower_case": lower,
         "mended": join,
         "mended_canonical": [normalizers.Replace("_", " "), *marks, *join, *lower],
-    }[cleaning]
+    }
+    return steps[cleaning]
 
 
 def train_tokenizer(captions: Iterable[str], vocab_size: int, cleaning: TextCleaning = "lower") -> str:
