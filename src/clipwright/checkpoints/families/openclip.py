@@ -5,6 +5,7 @@ Every key of the config either decides something here, is known to change nothin
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from collections.abc import Mapping
@@ -150,31 +151,34 @@ def read_openclip(
     top = _Table(root.get("model_cfg", None), "model_cfg")
     preprocess = _Table(root.get("preprocess_cfg", {}), "preprocess_cfg")
     try:
-        model, words = _read_model(top, tensors)
+        model, text = _read_model(top, tensors)
         if model.text.vocab_size == OPENAI_VOCAB_SIZE:
-            tokenizer, words = _openai_or_own(tokenizer, words)
-        spec = _read_spec(preprocess, model, words, tokenizer, tokenizer_config)
+            tokenizer, text = _openai_or_own(tokenizer, text)
+        spec = _read_spec(preprocess, model, text.cleaning, tokenizer, tokenizer_config)
     except (ValueError, TypeError, KeyError, ZeroDivisionError) as error:
         raise CheckpointError(f"{CONFIG_FILE} does not fit: {error}") from error
     return Checkpoint(
         config=model,
         spec=spec,
         tokenizer=tokenizer,
-        weights=_weights(tensors, model),
+        weights=_weights(tensors, model, text.projected),
         provenance={"layout": "openclip"},
     )
 
 
 @dataclass(frozen=True)
-class _Words:
-    """What text_cfg says of the tokenizer."""
+class _TextPart:
+    """What text_cfg says."""
 
-    name: str | None
-    """Of a tokenizer of transformers; None: OpenCLIP's own, which is OpenAI's."""
+    config: TextTransformerConfig
+    tokenizer: str | None
+    """The name of a tokenizer of transformers; None: OpenCLIP's own, which is OpenAI's."""
     cleaning: TextCleaning
+    projected: bool
+    """Whether there is a projection; if not, it is as if by a matrix that changes nothing."""
 
 
-def _read_words(table: _Table) -> _Words:
+def _read_tokenizer(table: _Table) -> tuple[str | None, TextCleaning]:
     name = table.get("hf_tokenizer_name", "") or None
     table.refuse("tokenizer_mode", "", "such a way of encoding texts")
     options = _Table(table.get("tokenizer_kwargs", {}), "text_cfg.tokenizer_kwargs")
@@ -182,24 +186,24 @@ def _read_words(table: _Table) -> _Words:
     options.finish()
     if cleaning not in _CLEANINGS:
         raise CheckpointError(f"{CONFIG_FILE}: texts cleaned as {cleaning!r} are not known here")
-    return _Words(name, _CLEANINGS[cleaning])
+    return name, _CLEANINGS[cleaning]
 
 
-def _openai_or_own(tokenizer: str | None, words: _Words) -> tuple[str, _Words]:
+def _openai_or_own(tokenizer: str | None, text: _TextPart) -> tuple[str, _TextPart]:
     """The document that OpenCLIP would use for a text tower with as many ids as OpenAI's.
 
     Without a name it takes OpenAI's, whatever tokenizer.json lies there: often a copy with the cleaning of another
     library. One with other symbols can only be meant, since its ids mean nothing in OpenAI's.
     """
-    if tokenizer is not None and (words.name is not None or not has_openai_vocabulary(tokenizer)):
-        return tokenizer, words
-    if words.name is not None:
-        logger.warning("%s names the tokenizer %r, which is not there; OpenAI's is taken", CONFIG_FILE, words.name)
-        words = _Words(None, "lower")
-    return openai_tokenizer(), words
+    if tokenizer is not None and (text.tokenizer is not None or not has_openai_vocabulary(tokenizer)):
+        return tokenizer, text
+    if text.tokenizer is not None:
+        logger.warning("%s names the tokenizer %r, which is not there; OpenAI's is taken", CONFIG_FILE, text.tokenizer)
+        text = dataclasses.replace(text, tokenizer=None, cleaning="lower")
+    return openai_tokenizer(), text
 
 
-def _read_model(top: _Table, tensors: Mapping[str, np.ndarray]) -> tuple[ModelConfig, _Words]:
+def _read_model(top: _Table, tensors: Mapping[str, np.ndarray]) -> tuple[ModelConfig, _TextPart]:
     embed_dim = top.whole("embed_dim")
     activation: Activation = "quick_gelu" if top.get("quick_gelu", False) else "gelu"
     top.refuse("multimodal_cfg", {}, "captioning towers (CoCa)")
@@ -207,11 +211,13 @@ def _read_model(top: _Table, tensors: Mapping[str, np.ndarray]) -> tuple[ModelCo
     top.get("init_logit_scale", 0)
     top.get("nonscalar_logit_scale", False)
     biased = top.get("init_logit_bias", None) is not None
-    text, words = _read_text(_Table(top.get("text_cfg", None), "text_cfg"), activation)
+    text_table = _Table(top.get("text_cfg", None), "text_cfg")
+    text_table.refuse("hf_model_name", "", "text tower of that kind; multilingual towers are not built here")
     vision = _read_vision(_Table(top.get("vision_cfg", None), "vision_cfg"), activation, tensors)
+    text = _read_text(text_table, activation, embed_dim)
     top.finish()
     scores: Literal["sigmoid", "softmax"] = "sigmoid" if biased else "softmax"
-    return ModelConfig(embed_dim=embed_dim, vision=vision, text=text, scores=scores), words
+    return ModelConfig(embed_dim=embed_dim, vision=vision, text=text.config, scores=scores), text
 
 
 def _refuse_custom_blocks(table: _Table) -> None:
@@ -305,19 +311,20 @@ def _read_timm(table: _Table, name: str, tensors: Mapping[str, np.ndarray]) -> V
     )
 
 
-def _read_text(table: _Table, activation: Activation) -> tuple[TextTransformerConfig, _Words]:
-    table.refuse("hf_model_name", "", "text tower of that kind; multilingual towers are not built here")
+def _read_text(table: _Table, activation: Activation, embed_dim: int) -> _TextPart:
     _refuse_custom_blocks(table)
     table.refuse("embed_cls", False, "class token in texts (CoCa)")
     table.refuse("final_ln_after_pool", False, "LayerNorm after the pooling")
-    table.refuse("proj_type", "linear", "such a projection")
+    projected = table.get("proj_type", "linear") != "none"
+    if projected:
+        table.refuse("proj_type", "linear", "such a projection")
     for ignored in ("pad_id", "eos_id"):  # used with pool_type eos only, which is refused
         table.get(ignored, 0)
     pool = table.get("pool_type", "argmax")
     if pool not in ("argmax", "last"):
         lacking = "multilingual text towers" if pool == "eos" else "such pooling"
         raise CheckpointError(f"{CONFIG_FILE}: text_cfg.pool_type is {pool!r}; clipwright has no {lacking}")
-    words = _read_words(table)
+    tokenizer, cleaning = _read_tokenizer(table)
     width = table.whole("width", 512)
     epsilon, activation = _kwargs(table, activation)
     text = TextTransformerConfig(
@@ -331,14 +338,20 @@ def _read_text(table: _Table, activation: Activation) -> tuple[TextTransformerCo
         epsilon=epsilon,
         causal=not table.get("no_causal_mask", False),
         pool="last" if pool == "last" else "end",
-        projection_bias=bool(table.get("proj_bias", False)),
+        projection_bias=bool(table.get("proj_bias", False)) and projected,
     )
     table.finish()
-    return text, words
+    if not projected and width != embed_dim:
+        raise CheckpointError(f"{CONFIG_FILE}: without a projection, text_cfg.width {width} must be {embed_dim}")
+    return _TextPart(text, tokenizer, cleaning, projected)
 
 
 def _read_spec(
-    table: _Table, model: ModelConfig, words: _Words, tokenizer: str | None, tokenizer_config: Mapping[str, Any]
+    table: _Table,
+    model: ModelConfig,
+    cleaning: TextCleaning,
+    tokenizer: str | None,
+    tokenizer_config: Mapping[str, Any],
 ) -> InputSpec:
     for ignored in ("size", "mode"):
         table.get(ignored, None)
@@ -358,7 +371,7 @@ def _read_spec(
         mean=table.channels("mean", OPENAI_MEAN),
         std=table.channels("std", OPENAI_STD),
         context_length=model.text.context_length,
-        text_cleaning=words.cleaning,
+        text_cleaning=cleaning,
         padding="longest" if model.text.causal and model.text.pool == "end" else "context",
         start_id=start,
         end_id=end,
@@ -398,7 +411,9 @@ def _check_ends(tokenizer: str, vocab_size: int) -> None:
         )
 
 
-def _weights(tensors: Mapping[str, np.ndarray], model: ModelConfig) -> dict[str, np.ndarray | JoinedRows]:
+def _weights(
+    tensors: Mapping[str, np.ndarray], model: ModelConfig, projected: bool
+) -> dict[str, np.ndarray | JoinedRows]:
     flat = {
         name.removeprefix("text."): array for name, array in tensors.items() if not name.startswith("visual.trunk.")
     }
@@ -412,6 +427,10 @@ def _weights(tensors: Mapping[str, np.ndarray], model: ModelConfig) -> dict[str,
     for name, array in tensors.items():
         if name.startswith("visual.trunk."):
             renamed |= _rename_timm(name, array)
+    if not projected:
+        if "text.projection.weight" in renamed:
+            raise CheckpointError(f"the weights do not fit {CONFIG_FILE}: text_projection is unknown")
+        renamed["text.projection.weight"] = np.eye(model.embed_dim, dtype=np.float32)
     return renamed | scalars(renamed)
 
 
