@@ -123,8 +123,8 @@ def run(code: str, cache: Path, hub: Hub | None, offline: bool = False) -> tuple
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=120
     )
-    assert done.returncode in (0, 2), done.stderr
-    return done.returncode, done.stdout.strip()
+    assert done.returncode in (0, 2, 3), done.stderr
+    return done.returncode, done.stdout.strip() or done.stderr.strip()
 
 
 def attempt(what: str, cache: Path, hub: Hub | None, offline: bool = False, before: str = "") -> tuple[int, str]:
@@ -294,6 +294,15 @@ def test_without_a_network_it_is_said_what_to_do(tmp_path: Path, offline: bool) 
     status, message = load("acme/clip", tmp_path, None, offline)
     assert status == 2
     assert "HF_HUB_OFFLINE" in message if offline else "give a folder instead" in message
+
+
+def test_a_disk_that_fails_is_no_missing_network(tmp_path: Path, hub: Hub) -> None:
+    (tmp_path / "file").touch()
+    code = (
+        "import sys; sys.argv = ['clipwright', 'models', 'pull', 'acme/clip']; from clipwright import cli; cli.main()"
+    )
+    status, message = run(code, tmp_path / "file", hub)
+    assert (status, message.startswith("error: Not a directory")) == (3, True)
 
 
 def test_a_folder_loads_with_no_socket_at_all(tmp_path: Path) -> None:

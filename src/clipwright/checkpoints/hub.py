@@ -7,6 +7,7 @@ and fetched once more.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -35,6 +36,7 @@ _WEIGHTS = {
 """The weights that go with each config, the one that is taken first."""
 _TOLD_SIZE = re.compile(r"has size (\d+)")
 """In what huggingface_hub says of a download that is shorter or longer than announced."""
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 logger = logging.getLogger(__name__)
 
 
@@ -182,7 +184,10 @@ def _explained(name: str) -> Iterator[None]:
         ) from error
     except ClipwrightError:
         raise
-    except Exception as error:  # of whatever library makes the requests
+    except Exception as error:
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in _OF_THE_DISK):
+            raise  # of the disk, not of the hub
+        # Any other comes from whatever library makes the requests.
         raise UnreachableError(
             f"{name!r} is not whole in the cache and could not be downloaded: {_one_line(error)};"
             " give a folder instead, or try again with a network"
