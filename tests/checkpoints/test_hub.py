@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import REFERENCE
+from tests.support import DATA, REFERENCE
 
 
 @dataclass
@@ -277,6 +277,15 @@ for name in ("config.json", "pytorch_model.bin", "model.safetensors"):
     hub.requests.clear()
     load("acme/clip", tmp_path, hub)
     assert set(hub.downloads()) == {"preprocessor_config.json", "tokenizer.json"}
+
+
+@pytest.mark.parametrize("tokenizer", ["tokenizer.json", "spiece.model"])
+def test_one_tokenizer_is_fetched(tmp_path: Path, hub: Hub, tokenizer: str) -> None:
+    pieces = (DATA / "spiece" / "spiece.model").read_bytes()
+    hub.files |= {"spiece.model": pieces, tokenizer: b"{}" if tokenizer == "tokenizer.json" else pieces}
+    assert load("acme/clip", tmp_path, hub)[0] == 0
+    assert {"tokenizer.json", "spiece.model"} & set(hub.downloads()) == {tokenizer}
+    assert load("acme/clip", tmp_path, None, before=NO_SOCKETS)[0] == 0
 
 
 def test_what_another_program_fetched_is_used_without_a_network(tmp_path: Path, hub: Hub) -> None:

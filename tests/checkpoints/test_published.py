@@ -9,6 +9,7 @@ import importlib.util
 import json
 import logging
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ import pytest
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.families.huggingface import read_huggingface
 from clipwright.checkpoints.families.openclip import read_openclip
+from clipwright.checkpoints.folder import read_checkpoint
 from clipwright.errors import CheckpointError
 from clipwright.inputs.input_spec import OPENAI_MEAN, OPENAI_STD, InputSpec
 from clipwright.inputs.openai_vocabulary import openai_tokenizer
+from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.model.config import ModelConfig, ResNetConfig, TextTransformerConfig, VisionTransformerConfig
 from clipwright.model.shapes import check_shapes
 from tests.checkpoints.peers import STUB, run_peer
+from tests.support import DATA, REFERENCE
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -474,3 +478,17 @@ def test_a_tokenizer_of_which_nothing_is_known_cleans_by_itself_aloud(caplog: py
     table = siglip({"vocab_size": 5000}, {})
     assert read_huggingface(table, SIGLIP_SQUARES, {}, document("a"), {}).spec.text_cleaning == "none"
     assert "states no tokenizer_class" in caplog.text
+
+
+def test_a_folder_with_a_sentencepiece_file_alone_reads_texts(tmp_path: Path) -> None:
+    """As SiglipTokenizer of transformers saves it."""
+    folder = Path(shutil.copytree(REFERENCE / "hf-siglip", tmp_path / "model"))
+    shutil.copy(DATA / "spiece" / "spiece.model", folder)
+    (folder / "tokenizer_config.json").write_text(json.dumps(FIRST))
+    checkpoint = read_checkpoint(folder)
+    assert (checkpoint.spec.end_id, checkpoint.spec.pad_id, checkpoint.spec.text_cleaning) == (1, 1, "canonical")
+    tokens = Tokenizer(str(checkpoint.tokenizer), checkpoint.spec).encode(["A photo, of a cat!"])
+    assert tokens.ids.shape == (1, 16)
+    (folder / "spiece.model").write_bytes(b"no such model")
+    with pytest.raises(CheckpointError, match=r"spiece.model.*cannot be read"):
+        read_checkpoint(folder)

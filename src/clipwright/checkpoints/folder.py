@@ -15,7 +15,8 @@ from clipwright.checkpoints.families import huggingface, openclip
 from clipwright.checkpoints.families.openai import is_openai, read_openai, says_all
 from clipwright.checkpoints.model_file import is_model_file, load_model
 from clipwright.checkpoints.tensor_files import read_tensors
-from clipwright.errors import CheckpointError
+from clipwright.errors import CheckpointError, TokenizerError
+from clipwright.inputs.sentencepiece_model import sentencepiece_document
 from clipwright.model.shapes import check_shapes
 
 _OPENCLIP_TENSORS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors")
@@ -24,6 +25,8 @@ _INDEX = ".index.json"
 """Ends the name of the table that says which of several files holds a tensor."""
 _LARGEST_JSON = 256 * 2**20
 OUR_FILE = "model.safetensors"
+SENTENCEPIECE_FILE = "spiece.model"
+"""What transformers saves of SigLIP's tokenizer, where there is no tokenizer.json."""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -132,16 +135,26 @@ def _sharded(folder: Path, index: Path) -> Mapping[str, np.ndarray]:
 
 
 def _tokenizer(folder: Path) -> tuple[str | None, Mapping[str, Any]]:
-    """The text of tokenizer.json and the table of tokenizer_config.json."""
-    path = folder / "tokenizer.json"
-    return _read_text(path) if path.is_file() else None, _json_if_there(folder / "tokenizer_config.json") or {}
+    """The JSON document of the tokenizer, None where there is none, and the table of tokenizer_config.json."""
+    path, pieces = folder / "tokenizer.json", folder / SENTENCEPIECE_FILE
+    settings = _json_if_there(folder / "tokenizer_config.json") or {}
+    if path.is_file() or not pieces.is_file():
+        return _read_text(path) if path.is_file() else None, settings
+    try:
+        return sentencepiece_document(_read_bytes(pieces)), settings
+    except TokenizerError as error:
+        raise CheckpointError(f"{str(pieces)!r}: {error}") from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.stat().st_size > _LARGEST_JSON:
+        raise CheckpointError(f"{str(path)!r} has {path.stat().st_size:,} bytes; that is no such file")
+    return path.read_bytes()
 
 
 def _read_text(path: Path) -> str:
-    if path.stat().st_size > _LARGEST_JSON:
-        raise CheckpointError(f"{str(path)!r} has {path.stat().st_size:,} bytes; that is no such file")
     try:
-        return path.read_text(encoding="utf-8")
+        return _read_bytes(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
 

@@ -21,9 +21,10 @@ from huggingface_hub import errors
 from huggingface_hub.hf_api import RepoSibling
 
 from clipwright.checkpoints.families import huggingface, openclip
+from clipwright.checkpoints.folder import SENTENCEPIECE_FILE
 from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", SENTENCEPIECE_FILE)
 _BESIDE = {
     openclip.CONFIG_FILE: _TOKENIZER_FILES,
     huggingface.CONFIG_FILE: (huggingface.PREPROCESSOR_FILE, huggingface.PROCESSOR_FILE, *_TOKENIZER_FILES),
@@ -85,7 +86,7 @@ def pull(name: str) -> Path:
         published = {file.rfilename: file for file in info.siblings or ()}
         config, weights = _wanted(published, repository, info.sha)
         for file in [*_BESIDE[config], *weights]:
-            if file in published:
+            if file in published and (file != SENTENCEPIECE_FILE or "tokenizer.json" not in published):
                 _fetch(repository, published[file], info.sha, info.sha)
         # The config comes last, and under the revision's name, which then points here: until all is there, the name
         # goes on pointing to what was whole before.
@@ -199,12 +200,15 @@ def _cached(repository: str, revision: str | None) -> _Cached | None:
         path = _cached_file(repository, config, revision)
         if path is not None and any(_weights_are_there(path.parent, weights) for weights in names):
             folder = path.parent
-            known = (
-                huggingface_hub.try_to_load_from_cache(repository, file, revision=folder.name)
-                for file in _BESIDE[config]
-            )
-            return _Cached(folder, complete=all(answer is not None for answer in known))  # there, or known to be absent
+            return _Cached(folder, complete=all(_is_settled(repository, file, folder) for file in _BESIDE[config]))
     return None
+
+
+def _is_settled(repository: str, file: str, folder: Path) -> bool:
+    """Whether a file is in the cache, is known to be absent from the repository, or is not needed."""
+    if file == SENTENCEPIECE_FILE and (folder / "tokenizer.json").is_file():
+        return True
+    return huggingface_hub.try_to_load_from_cache(repository, file, revision=folder.name) is not None
 
 
 def _cached_file(repository: str, file: str, revision: str | None) -> Path | None:
