@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -83,15 +82,6 @@ def check(checkpoint: Checkpoint, layout: Layout, script: str, tmp_path: Path) -
 @pytest.mark.parametrize("layout", ["openai-vit.pt", "openclip-vit-gelu", "hf-siglip", "openclip-siglip-timm"])
 def test_transformers_opens_what_is_saved_for_it(tmp_path: Path, layout: str) -> None:
     check(reference_checkpoint(layout), "huggingface", TRANSFORMERS, tmp_path)
-
-
-@pytest.mark.slow
-def test_transformers_leaves_the_same_pixels_unread(tmp_path: Path) -> None:
-    """As in google/siglip-so400m-patch14-384, whose patches do not fill the picture."""
-    siglip = reference_checkpoint("hf-siglip")
-    config = dataclasses.replace(siglip.config, vision=dataclasses.replace(siglip.config.vision, image_size=72))
-    spec = dataclasses.replace(siglip.spec, image_size=72)
-    check(dataclasses.replace(siglip, config=config, spec=spec), "huggingface", TRANSFORMERS, tmp_path)
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ def test_images_of_a_batch_do_not_see_each_other() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"image_size": 7}, "image_size 7 is less than patch_size 8"),
+        ({"image_size": 60}, "not a multiple of patch_size"),
         ({"heads": 3}, "not a multiple of heads"),
         ({"layers": 0}, "must be at least 1"),
         ({"activation": "relu"}, "unknown activation"),

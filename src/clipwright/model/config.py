@@ -36,7 +36,6 @@ class VisionTransformerConfig:
     image_size: int
     """Side of the square input, in pixels."""
     patch_size: int
-    """Side of a patch. Pixels at the right and the bottom that fill no patch are not read (SigLIP: 384 by 14)."""
     width: int
     layers: int
     heads: int
@@ -56,8 +55,8 @@ class VisionTransformerConfig:
     def __post_init__(self) -> None:
         _check_positive(self, "image_size", "patch_size")
         _check_transformer(self)
-        if self.image_size < self.patch_size:
-            raise ValueError(f"image_size {self.image_size} is less than patch_size {self.patch_size}")
+        if self.image_size % self.patch_size:
+            raise ValueError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
 
 
 @dataclass(frozen=True, kw_only=True)

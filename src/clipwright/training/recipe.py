@@ -179,11 +179,6 @@ class Recipe:
         if not self.sources:
             raise ValueError("a recipe needs at least one entry in sources")
         vision = self.config.vision
-        if isinstance(vision, VisionTransformerConfig) and vision.image_size % vision.patch_size:
-            raise ValueError(
-                f"image_size {vision.image_size} is not a multiple of patch_size {vision.patch_size}:"
-                " the pixels that fill no patch would never be read"
-            )
         for step in self.training.image_sizes:
             if step.image_size > vision.image_size:
                 raise ValueError(f"image_sizes may not exceed the model's image_size {vision.image_size}")
