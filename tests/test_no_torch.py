@@ -55,3 +55,10 @@ def test_published_layouts_are_read_without_torch(environment: Path, model: str)
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["space_id"]
+
+
+@pytest.mark.slow
+def test_the_base_install_lists_published_models(environment: Path) -> None:
+    done = subprocess.run([environment / "clipwright", "models", "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert '"name": "openai-vit-b-32"' in done.stdout

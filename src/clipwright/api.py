@@ -20,7 +20,7 @@ from clipwright.tasks.zero_shot import average_templates, label_probabilities, s
 
 
 def load(name: str | Path, threads: int | None = None, pixels: Pixels = "exact") -> Embedder:
-    """The embedder of a model: 'starter', a file or folder of any published layout, or 'owner/name' on the hub.
+    """The embedder of a model: 'starter', a published one's short name, a file or folder, or 'owner/name' on the hub.
 
     threads bounds the processor cores that the towers use; None takes all. pixels: exact as the model's maker prepares
     them, or fast, which decodes large JPEGs at a fraction of their size.

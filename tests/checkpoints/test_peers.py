@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from clipwright.checkpoints.save import Layout, save_checkpoint
 from clipwright.embedding.backends.onnx import OnnxBackend
 from clipwright.embedding.embedder import unit_rows
 from clipwright.inputs.tokenizer import Tokenizer
+from clipwright.model.config import VisionTransformerConfig
 from tests.checkpoints.peers import STUB, run_peer
 from tests.reference import reference_checkpoint
 from tests.support import equal_to_reference, tiny_checkpoint
@@ -82,6 +84,17 @@ def check(checkpoint: Checkpoint, layout: Layout, script: str, tmp_path: Path) -
 @pytest.mark.parametrize("layout", ["openai-vit.pt", "openclip-vit-gelu", "hf-siglip", "openclip-siglip-timm"])
 def test_transformers_opens_what_is_saved_for_it(tmp_path: Path, layout: str) -> None:
     check(reference_checkpoint(layout), "huggingface", TRANSFORMERS, tmp_path)
+
+
+@pytest.mark.slow
+def test_transformers_ignores_the_same_rest_of_a_picture_that_patches_do_not_fill(tmp_path: Path) -> None:
+    model = reference_checkpoint("hf-siglip")
+    vision = model.config.vision
+    assert isinstance(vision, VisionTransformerConfig)
+    side = vision.image_size + vision.patch_size - 1
+    config = replace(model.config, vision=replace(vision, image_size=side))
+    wider = replace(model, config=config, spec=replace(model.spec, image_size=side))
+    check(wider, "huggingface", TRANSFORMERS, tmp_path)
 
 
 @pytest.mark.slow

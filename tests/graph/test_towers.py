@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -59,6 +61,9 @@ RESNET = ResNetConfig(image_size=64, width=8, stage_blocks=(1, 2, 1, 2), heads=4
 MODELS = {
     "vit": ModelConfig(embed_dim=16, vision=VIT, text=TEXT),
     "siglip": ModelConfig(embed_dim=32, vision=SIGLIP, text=SIGLIP_TEXT, scores="sigmoid"),
+    "picture with a rest": ModelConfig(
+        embed_dim=32, vision=replace(SIGLIP, image_size=40), text=SIGLIP_TEXT, scores="sigmoid"
+    ),
     "no input norm": ModelConfig(embed_dim=16, vision=BARE, text=TEXT),
     "resnet": ModelConfig(embed_dim=16, vision=RESNET, text=TEXT),
 }

@@ -69,6 +69,7 @@ def test_images_of_a_batch_do_not_see_each_other() -> None:
     ("fields", "message"),
     [
         ({"image_size": 60}, "not a multiple of patch_size"),
+        ({"image_size": 6, "pool": "attention"}, "smaller than patch_size"),
         ({"heads": 3}, "not a multiple of heads"),
         ({"layers": 0}, "must be at least 1"),
         ({"activation": "relu"}, "unknown activation"),

@@ -60,8 +60,7 @@ def cached_or_pulled(name: str) -> Path:
     A repository that is there whole is used as it is, without a request. One of which another program has fetched only
     a part is completed, or used as it is where the hub cannot be reached.
     """
-    repository, _, revision = name.partition("@")
-    cached = _cached(repository, revision or None)
+    cached = _cached(name)
     if cached is not None and cached.complete:
         return cached.folder
     try:
@@ -71,6 +70,12 @@ def cached_or_pulled(name: str) -> Path:
             raise
         logger.warning("%s; what the cache holds of it is used", error)
         return cached.folder
+
+
+def is_cached(name: str) -> bool:
+    """Whether a repository is in the hub's cache whole, so that it loads without a network. Nothing is requested."""
+    cached = _cached(name)
+    return cached is not None and cached.complete
 
 
 def pull(name: str) -> Path:
@@ -195,9 +200,10 @@ def _explained(name: str) -> Iterator[None]:
         ) from error
 
 
-def _cached(repository: str, revision: str | None) -> _Cached | None:
+def _cached(name: str) -> _Cached | None:
+    repository, _, revision = name.partition("@")
     for config, names in _WEIGHTS.items():
-        path = _cached_file(repository, config, revision)
+        path = _cached_file(repository, config, revision or None)
         if path is not None and any(_weights_are_there(path.parent, weights) for weights in names):
             folder = path.parent
             return _Cached(folder, complete=all(_is_settled(repository, file, folder) for file in _BESIDE[config]))

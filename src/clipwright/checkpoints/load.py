@@ -6,19 +6,19 @@ import re
 from importlib import resources
 from pathlib import Path
 
+from clipwright.checkpoints.catalog import catalog
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.folder import OUR_FILE, read_checkpoint
 from clipwright.errors import CheckpointError, UnknownModelError, suggestion
 
 STARTER = "starter"
-NAMES = (STARTER,)
 MODEL_FILE = OUR_FILE
 """How the model file in a folder is called."""
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 def load_checkpoint(name: str | Path) -> Checkpoint:
-    """The model called name: 'starter', the path of a file or folder in any layout, or a repository of the hub.
+    """The model called name: 'starter', a file or folder in any layout, a catalogue's name, or a hub repository.
 
     Raises UnknownModelError, with the nearest names, where there is no such model, and CheckpointError where its files
     are damaged or of a kind that is not read.
@@ -27,8 +27,10 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
 
 
 def model_path(name: str | Path) -> Path:
-    """Where the file or folder of a model lies; a repository of the hub ('owner/name', or 'owner/name@revision') is
-    downloaded where it is not in the cache yet. Raises UnknownModelError, with the nearest names, where there is none.
+    """Where the file or folder of a model lies; a repository of the hub is downloaded where it is not in the cache yet.
+
+    A file or folder of this name counts before a repository. A Path never means one. Raises UnknownModelError, with
+    the nearest names, where there is neither.
     """
     if name == STARTER:
         path = Path(str(resources.files("clipwright") / "starter" / MODEL_FILE))
@@ -38,9 +40,29 @@ def model_path(name: str | Path) -> Path:
     path = Path(name)
     if path.exists():
         return path
-    if isinstance(name, str) and _HUB_NAME.fullmatch(name):
-        from clipwright.checkpoints.hub import cached_or_pulled
+    if isinstance(name, Path):
+        raise _unknown(str(name))
+    from clipwright.checkpoints.hub import cached_or_pulled
 
-        return cached_or_pulled(name)
-    near = suggestion(str(name), NAMES) or f"; known: {', '.join(NAMES)}, a file, a folder, or owner/name on the hub"
-    raise UnknownModelError(f"no model {str(name)!r}{near}")
+    return cached_or_pulled(hub_name(name))
+
+
+def hub_name(name: str) -> str:
+    """'owner/name' or 'owner/name@revision' on the hub, from such a name or from a short one of the catalogue.
+
+    A short name may have a '@revision' too. Raises UnknownModelError, with the nearest names, for anything else.
+    """
+    if name == STARTER:
+        raise UnknownModelError(f"{STARTER!r} is in the package, not on the hub; there is nothing to download")
+    short, at, revision = name.partition("@")
+    entry = catalog().get(short)
+    repository = name if entry is None else f"{entry.repository}{at}{revision}"
+    if _HUB_NAME.fullmatch(repository) is None:
+        raise _unknown(name)
+    return repository
+
+
+def _unknown(name: str) -> UnknownModelError:
+    near = suggestion(name.partition("@")[0].lower(), (STARTER, *catalog()))
+    known = "'clipwright models' lists the names; a file, a folder and owner/name on the hub are models too"
+    return UnknownModelError(f"no model {name!r}{near or f'; {known}'}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,51 +23,89 @@ if TYPE_CHECKING:
 def command(context: click.Context, as_json: bool) -> int:
     """List the models that have a name, with what they are; or fetch and convert others.
 
-    A model is also any file that 'clipwright train' wrote, any file or folder in the layout of OpenAI, OpenCLIP or
-    Hugging Face, and any repository of the Hugging Face hub that holds one: OWNER/NAME, or OWNER/NAME@REVISION.
+    A name that is not here yet is downloaded when it is first used. A model is also any file that 'clipwright train'
+    wrote, any file or folder in the layout of OpenAI, OpenCLIP or Hugging Face, and any repository of the Hugging Face
+    hub that holds one: OWNER/NAME. A name of the hub, short or long, may end in @REVISION.
 
     \b
     Examples:
       clipwright models
-      clipwright models pull openai/clip-vit-base-patch32
+      clipwright models pull openai-vit-b-32
       clipwright models convert ViT-B-32.pt vit-b-32 --layout huggingface
     """
-    from clipwright.checkpoints.load import NAMES, load_checkpoint, model_path
+    from clipwright.checkpoints.catalog import catalog
+    from clipwright.checkpoints.hub import is_cached
 
     if context.invoked_subcommand is not None:
         return DONE
-    for name in NAMES:
-        checkpoint = load_checkpoint(name)
-        record = {
-            "name": name,
-            "megabytes": round(model_path(name).stat().st_size / 1e6, 1),
-            "image_size": checkpoint.spec.image_size,
-            "embed_dim": checkpoint.config.embed_dim,
-            "licence": checkpoint.provenance.get("licence", ""),
-        }
-        if as_json:
+    published = [asdict(entry) | {"cached": is_cached(entry.repository)} for entry in catalog().values()]
+    if as_json:
+        for record in [_starter(), *published]:
             print_json(record)
-        else:
-            size = f"{record['megabytes']} MB, {record['image_size']} px, {record['embed_dim']} numbers a photograph"
-            print(f"{name:<10}  {size}\n{'':<10}  {record['licence']}")
+    else:
+        _print_starter(_starter())
+        _print_table(published)
     return DONE
 
 
+def _starter() -> dict[str, Any]:
+    """What is said of a published model, of the packaged one."""
+    from clipwright.checkpoints.load import STARTER, load_checkpoint
+
+    checkpoint = load_checkpoint(STARTER)
+    return {
+        "name": STARTER,
+        "repository": None,
+        "licence": checkpoint.provenance.get("licence", ""),
+        "million_parameters": round(sum(array.size for array in checkpoint.weights.values()) / 1e6, 2),
+        "image_size": checkpoint.spec.image_size,
+        "embed_dim": checkpoint.config.embed_dim,
+        "imagenet": None,
+        "source": None,
+        "cached": True,
+    }
+
+
+def _print_starter(record: Mapping[str, Any]) -> None:
+    from clipwright.checkpoints.load import model_path
+
+    size = f"{model_path(record['name']).stat().st_size / 1e6:.1f} MB"
+    print(f"{record['name']:<10}  {size}, {record['image_size']} px, {record['embed_dim']} numbers a photograph")
+    print(f"{'':<10}  {record['licence']}\n")
+
+
+def _print_table(records: Sequence[Mapping[str, Any]]) -> None:
+    """A line a model, narrower than 80 characters."""
+    name, licence = (max(len(record[key]) for record in records) for key in ("name", "licence"))
+    print(f"{'name':<{name}}  M params   px  numbers  ImageNet %  {'licence':<{licence}}  cached")
+    for record in records:
+        accuracy = "" if record["imagenet"] is None else f"{record['imagenet']!s:<5}"  # as many digits as are published
+        line = (
+            f"{record['name']:<{name}}  {record['million_parameters']:>8,.0f}  {record['image_size']:>3}"
+            f"  {record['embed_dim']:>7,}  {accuracy:>10}  {record['licence']:<{licence}}"
+            f"  {'yes' if record['cached'] else ''}"
+        )
+        print(line.rstrip())
+
+
 @command.command("pull", context_settings=SPACING)
-@click.argument("name", metavar="OWNER/NAME[@REVISION]")
+@click.argument("name", metavar="NAME[@REVISION]")
 def pull_command(name: str) -> int:
     """Download a model from the Hugging Face hub into its cache, and check that it can be read.
 
-    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean to huggingface_hub.
+    NAME is a name that 'clipwright models' lists, or OWNER/NAME. HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE
+    mean what they mean to huggingface_hub.
 
     \b
-    Example:
+    Examples:
+      clipwright models pull openai-vit-b-32
       clipwright models pull laion/CLIP-ViT-B-32-laion2B-s34B-b79K
     """
     from clipwright.checkpoints.folder import read_checkpoint
     from clipwright.checkpoints.hub import pull
+    from clipwright.checkpoints.load import hub_name
 
-    folder = pull(name)
+    folder = pull(hub_name(name))
     config = read_checkpoint(folder).config
     print(f"{name}: {config.vision.image_size} px, {config.embed_dim} numbers a photograph, in {folder}")
     return DONE

@@ -30,7 +30,7 @@ model_option = click.option(
     default=STARTER,
     show_default=True,
     metavar="NAME",
-    help="A model's name, its file or folder, or OWNER/NAME on the hub.",
+    help="A name that 'clipwright models' lists, a file or folder, or OWNER/NAME on the hub.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 batch_size_option = click.option(
@@ -69,7 +69,7 @@ def open_embedder(model: str, threads: int | None, quiet: bool, pixels: Pixels =
     if model == STARTER and not quiet:
         print(
             "note: the starter answers, a 22 MB model trained on 100,000 small pictures; its guesses are rough."
-            " --model PATH names a stronger one ('clipwright train' makes them).",
+            " --model NAME takes a stronger one; 'clipwright models' lists them.",
             file=sys.stderr,
         )
     return embedder

@@ -15,7 +15,7 @@ from clipwright.inputs.tokenizer import Tokenizer
 
 
 def load_embedder(name: str | Path, threads: int | None = None, pixels: Pixels = "exact") -> Embedder:
-    """The embedder of a model: 'starter', a file or folder of any published layout, or a repository of the hub.
+    """The embedder of a model: 'starter', a published one's short name, a file or folder, or a repository of the hub.
 
     threads bounds the processor cores that the towers use; None takes all. pixels: exact as the model's maker prepares
     them, or fast, which decodes large JPEGs at a fraction of their size.

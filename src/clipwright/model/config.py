@@ -36,6 +36,7 @@ class VisionTransformerConfig:
     image_size: int
     """Side of the square input, in pixels."""
     patch_size: int
+    """Side of a patch. Of a picture that patches do not fill, SigLIP ignores the rest (so400m/14 at 384 px)."""
     width: int
     layers: int
     heads: int
@@ -55,7 +56,9 @@ class VisionTransformerConfig:
     def __post_init__(self) -> None:
         _check_positive(self, "image_size", "patch_size")
         _check_transformer(self)
-        if self.image_size % self.patch_size:
+        if self.image_size < self.patch_size:
+            raise ValueError(f"image_size {self.image_size} is smaller than patch_size {self.patch_size}")
+        if self.pool == "class" and self.image_size % self.patch_size:
             raise ValueError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
 
 
