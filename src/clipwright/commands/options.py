@@ -78,7 +78,7 @@ _BATCH_SIZE = click.option(
     metavar="N",
     help="Photographs embedded at once.",
 )
-_THREADS = click.option(
+threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N", help="Processor cores to use.  [default: all]"
 )
 _BACKEND = click.option(
@@ -110,7 +110,16 @@ def model_options(command: Command) -> Command:
         return command(*arguments, settings=settings, **options)
 
     decorated: Any = with_settings
-    for option in (quiet_option, _STRICT_LENGTH, _PIXELS, _PRECISION, _BACKEND, _THREADS, _BATCH_SIZE, model_option):
+    for option in (
+        quiet_option,
+        _STRICT_LENGTH,
+        _PIXELS,
+        _PRECISION,
+        _BACKEND,
+        threads_option,
+        _BATCH_SIZE,
+        model_option,
+    ):
         decorated = option(decorated)
     return cast(Command, decorated)
 
