@@ -109,17 +109,20 @@ def variants_here(backend: BackendName | None = None, precision: Precision | Non
         return [(backend, precision)]
     found: list[Variant] = [("onnx", "fp32"), ("onnx", "int8")]
     if backend == "openvino" or importlib.util.find_spec("openvino") is not None:
-        halves: list[Variant] = [("openvino", "bf16")] if choose("openvino", "auto")[1] == "bf16" else []
-        found += [("openvino", "fp32"), *halves, ("openvino", "int8")]
-    if backend == "torch":
-        halves = [("torch", "bf16")] if _on_gpu("torch") else []
-        found += [("torch", "fp32"), *halves]
-    elif _on_gpu("torch"):
-        found += [("torch", "fp32"), ("torch", "bf16")]
+        kinds: list[Precision] = ["fp32", "bf16", "int8"] if _has_bf16() else ["fp32", "int8"]
+        found += [("openvino", kind) for kind in kinds]
+    on_gpu = _on_gpu("torch")
+    if backend == "torch" or on_gpu:
+        found += [("torch", "fp32"), ("torch", "bf16")] if on_gpu else [("torch", "fp32")]
     chosen = [(name, kind) for name, kind in found if backend in (None, name) and precision in (None, kind)]
     if not chosen:
         raise ClipwrightError(f"nothing on this machine runs a model in {precision}; --precision fp32 or int8")
     return chosen
+
+
+def _has_bf16() -> bool:
+    """Whether OpenVINO has units for bf16 here."""
+    return choose("openvino", "auto")[1] == "bf16"
 
 
 def _on_gpu(backend: BackendName) -> bool:
