@@ -75,7 +75,7 @@ def test_the_version_is_told() -> None:
     ("arguments", "complaint"),
     [
         (["clasify"], "no command 'clasify'; did you mean 'classify'?"),
-        (["xyz"], "no command 'xyz'; known: classify, similarity, embed, train, evaluate, models, info"),
+        (["xyz"], "no command 'xyz'; known: classify, similarity, embed, train, evaluate, bench, models, info"),
         (["--verbose"], "No such option '--verbose'"),
         (["classify", "a.jpg", "--labls", "a,b"], "Did you mean '--labels'? See 'clipwright classify --help'."),
         (["classify", "--labels", "a,b"], "Missing argument 'PHOTO...'. See 'clipwright classify --help'."),
@@ -99,12 +99,13 @@ def test_a_wrong_request_is_one_line_and_status_2(arguments: list[str], complain
         ["classify", "a.jpg", "--labels", "a,b"],
         ["similarity", "a.jpg", "--text", "a"],
         ["embed", "a.jpg"],
+        ["bench"],
         ["info"],
     ],
     ids=lambda arguments: arguments[0],
 )
 def test_an_unknown_model_is_refused_with_the_nearest_name(arguments: list[str]) -> None:
-    answer = run_cli(*arguments, *(["startr"] if arguments == ["info"] else ["--model", "startr"]))
+    answer = run_cli(*arguments, *(["startr"] if arguments in (["bench"], ["info"]) else ["--model", "startr"]))
     assert (answer.status, answer.stdout) == (2, "")
     assert answer.stderr == "error: no model 'startr'; did you mean 'starter'?\n"
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "embed": "Write the vectors of photographs or texts.",
     "train": "Train a model from a recipe.",
     "evaluate": "Measure a model on a data set.",
+    "bench": "Measure how fast a model is on this machine.",
     "models": "List the models that have a name.",
     "info": "Show what a model is made of.",
 }
