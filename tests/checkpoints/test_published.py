@@ -486,6 +486,12 @@ def test_googles_repositories_clean_and_pad_as_their_tokenizers_do(
     assert (spec.resize, spec.interpolation, spec.mean, spec.std) == ("squash", "bilinear", HALF, HALF)
 
 
+@pytest.mark.parametrize(("stated", "end"), [({"eos_token_id": 49407}, 1), ({"eos_token_id": 31_999}, 31_999)])
+def test_the_end_that_siglip_took_over_from_clip_is_not_believed(stated: dict[str, int], end: int) -> None:
+    table = siglip({"vocab_size": 32_000} | stated, {})
+    assert read_huggingface(table, SIGLIP_SQUARES, {}, None, {}).spec.end_id == end
+
+
 def test_so400m_at_384_reads_27_patches_a_side() -> None:
     name = "google/siglip-so400m-patch14-384"
     config = read_huggingface(PUBLISHED[name], pictures_of(PUBLISHED[name]), {}, None, {}).config
