@@ -313,6 +313,8 @@ def test_openclips_defaults_for_pictures_are_said(tmp_path: Path, caplog: pytest
         ({"do_rescale": False}, "leaves pixels at 0 to 255"),
         ({"rescale_factor": 1 / 127.5}, "scales by"),
         ({"image_processor_type": "Siglip2ImageProcessor"}, "'Siglip2ImageProcessor', which is not known"),
+        ({"image_processor_type": "ViTImageProcessor"}, "'ViTImageProcessor', which is not known"),
+        ({"image_processor_type": "SiglipImageProcessorFast", "do_center_crop": None}, "longer than they are wide"),
     ],
 )
 def test_pictures_that_would_be_prepared_otherwise_are_refused(
