@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -170,3 +171,11 @@ def test_a_reader_that_has_seen_enough_is_no_error(tiny_model: Path, photo: Path
 
 def test_the_installed_command_is_the_one_beside_python() -> None:
     assert shutil.which("clipwright", path=str(Path(sys.executable).parent)) == str(COMMAND)
+
+
+def test_without_a_network_the_machine_is_to_blame(tmp_path: Path) -> None:
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([COMMAND, "info", "acme/clip"], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("error: 'acme/clip' is not in the cache")
+    assert done.stderr.count("\n") == 1

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from clipwright import __version__
-from clipwright.errors import ClipwrightError, InterruptedRunError, suggestion
+from clipwright.errors import ClipwrightError, InterruptedRunError, UnreachableError, suggestion
 
 DONE, SOME_FAILED, WRONG_REQUEST, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -99,6 +99,8 @@ def main() -> None:
         status = _complain(error.format_message() + hint, WRONG_REQUEST)
     except InterruptedRunError as error:
         status = _complain(str(error), INTERRUPTED, "interrupted")
+    except UnreachableError as error:
+        status = _complain(str(error), MACHINE_FAILED)
     except ClipwrightError as error:
         status = _complain(str(error), WRONG_REQUEST)
     except (KeyboardInterrupt, click.Abort):

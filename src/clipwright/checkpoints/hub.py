@@ -22,7 +22,7 @@ from huggingface_hub.hf_api import RepoSibling
 
 from clipwright.checkpoints.families import huggingface, openclip
 from clipwright.checkpoints.folder import SENTENCEPIECE_FILE
-from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError
+from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError, UnreachableError
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", SENTENCEPIECE_FILE)
 _BESIDE = {
@@ -39,10 +39,6 @@ _TOLD_SIZE = re.compile(r"has size (\d+)")
 """In what huggingface_hub says of a download that is shorter or longer than announced."""
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 logger = logging.getLogger(__name__)
-
-
-class UnreachableError(ClipwrightError):
-    """The hub cannot be asked: no network, or HF_HUB_OFFLINE."""
 
 
 @dataclass(frozen=True)
