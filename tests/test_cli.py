@@ -177,5 +177,5 @@ def test_without_a_network_the_machine_is_to_blame(tmp_path: Path) -> None:
     environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
     done = subprocess.run([COMMAND, "info", "acme/clip"], capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith("error: 'acme/clip' is not in the cache")
+    assert done.stderr.startswith("error: 'acme/clip' is not whole in the cache")
     assert done.stderr.count("\n") == 1
