@@ -15,16 +15,15 @@ import os
 import platform
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from clipwright.atomic import replacing
+from clipwright.atomic import making_folder, remove_leftovers, replacing
 from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.errors import ClipwrightError
 
-_MAKING = ".making-"
 _IDS = "space-ids"
 _STALE_SECONDS = 24 * 3600
 """After which a folder still being made is one whose process was killed."""
@@ -53,24 +52,27 @@ class ModelCache:
         self.folder = folder or cache_folder()
 
     def open(self, space_id: str, key: str, make: Callable[[Path], None]) -> Path | None:
-        """The folder of this entry; where there is none, make fills it first. None, with a warning, if it cannot be."""
+        """The folder of this entry; where there is none, make fills it first. None, with a warning, if it cannot be.
+
+        A ClipwrightError of make's is raised.
+        """
         path = self.folder / space_id / key
         if path.is_dir():
             with contextlib.suppress(OSError):  # another's cache may be read, too
                 os.utime(path)
             return path
-        making = path.with_name(f"{_MAKING}{uuid.uuid4().hex}")
         try:
-            making.mkdir(parents=True)
-            make(making)
-            making.rename(path)
-        except OSError as error:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with making_folder(path) as making:
+                make(making)
+        except ClipwrightError:
+            raise
+        except Exception as error:  # runtimes have errors of their own for a full disk
             if path.is_dir():  # another process was quicker
                 return path
-            logger.warning("the model could not be kept ready in %s (%s); it is made anew each time", path, error)
+            reason = _one_line(error)
+            logger.warning("the model could not be kept ready in %s (%s); it is made anew each time", path, reason)
             return None
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
         return path
 
     def remove(self, space_id: str, key: str) -> None:
@@ -79,22 +81,30 @@ class ModelCache:
     def entries(self) -> Iterator[KeptModel]:
         """Everything that is kept."""
         for path in sorted(self.folder.glob("*/*")):
-            if path.parent.name != _IDS and path.is_dir() and not path.name.startswith(_MAKING):
+            if path.parent.name == _IDS or path.name.startswith(".") or not path.is_dir():
+                continue
+            try:
                 size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-                yield KeptModel(path.parent.name, path.name, path, size, path.stat().st_mtime)
+                entry = KeptModel(path.parent.name, path.name, path, size, path.stat().st_mtime)
+            except FileNotFoundError:  # another process removed it meanwhile
+                continue
+            yield entry
 
     def prune(self, unused_seconds: float) -> list[KeptModel]:
         """Removes what was not used for so long, and what killed processes left; gives the former."""
         now = time.time()
-        for left in self.folder.glob(f"*/{_MAKING}*"):
-            if now - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-        old = [entry for entry in self.entries() if now - entry.used >= unused_seconds]
-        for entry in old:
-            self.remove(entry.space_id, entry.key)
+        for folder in self.folder.glob("*"):
+            remove_leftovers(folder, _STALE_SECONDS)
+        removed = []
+        for entry in self.entries():
+            if max(0.0, now - entry.used) >= unused_seconds:  # a clock may have been set back
+                self.remove(entry.space_id, entry.key)
+                if not entry.path.exists():  # a system may hold on to files that are open
+                    removed.append(entry)
+        for folder in self.folder.glob("*"):
             with contextlib.suppress(OSError):
-                entry.path.parent.rmdir()  # if it was the last
-        return old
+                folder.rmdir()  # if nothing is left in it
+        return removed
 
     def space_id(self, checkpoint: Checkpoint) -> str:
         """The checkpoint's space_id, remembered by path, size and time of its files: hashing a large model is slow."""
@@ -134,9 +144,15 @@ class Shelf:
             try:
                 return read(folder)
             except Exception as error:  # of a runtime that reads damaged files
-                logger.warning("what was kept ready in %s cannot be read (%s); it is made anew", folder, error)
+                reason = _one_line(error)
+                logger.warning("what was kept ready in %s cannot be read (%s); it is made anew", folder, reason)
                 self.cache.remove(self.space_id, key)
         return None
+
+
+def _one_line(error: Exception) -> str:
+    """What a runtime says of an error, without line breaks and pages of it."""
+    return " ".join(str(error).split())[:200]
 
 
 def cache_folder() -> Path:
