@@ -42,9 +42,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _files_of(path: Path) -> tuple[Path, ...]:
-    if not path.is_dir():
+    """Also of a file whose config lies beside it, all that lie there."""
+    if not path.is_dir() and not _has_config(path.parent):
         return (path,)
-    return tuple(sorted(file for file in path.iterdir() if file.suffix in _ENDINGS and file.is_file()))
+    folder = path if path.is_dir() else path.parent
+    beside = {file for file in folder.iterdir() if file.suffix in _ENDINGS and file.is_file()}
+    return tuple(sorted(beside if path.is_dir() else beside | {path}))
 
 
 def _read_file(path: Path) -> Checkpoint:
