@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,9 +18,9 @@ import pytest
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.load import load_checkpoint
 from clipwright.embedding.backends.onnx import OnnxBackend
-from clipwright.embedding.cache import ModelCache, Shelf
+from clipwright.embedding.cache import ModelCache, Shelf, code_key
 from clipwright.errors import ClipwrightError
-from tests.support import tiny_checkpoint
+from tests.support import REFERENCE, tiny_checkpoint
 
 DAY = 24 * 3600
 PIXELS = np.random.default_rng(0).standard_normal((1, 3, 32, 32)).astype(np.float32)
@@ -298,6 +299,30 @@ def test_a_space_id_is_found_again_where_the_files_size_changes(
     cache.space_id(checkpoint)
     cache.space_id(checkpoint)
     assert len(hashed) == 2
+
+
+def test_other_code_finds_space_ids_and_makes_models_again(
+    cache: ModelCache, model_file: Path, hashed: list[Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake that was mended must not live on in what is kept."""
+    before = f"key-{code_key()}"
+    for _ in range(2):
+        cache.space_id(load_checkpoint(model_file))
+        Shelf(cache, "space").opened("key", two_files, lambda folder: folder)
+        monkeypatch.setattr("clipwright.embedding.cache.code_key", lambda: "89abcdef")
+    assert len(hashed) == 2
+    assert {entry.key for entry in cache.entries()} == {before, "key-89abcdef"}
+
+
+def test_a_space_id_is_found_again_where_a_config_beside_the_weights_changes(cache: ModelCache, tmp_path: Path) -> None:
+    folder = tmp_path / "hf-clip"
+    shutil.copytree(REFERENCE / "hf-clip", folder)
+    weights, config = folder / "model.safetensors", folder / "config.json"
+    before = cache.space_id(load_checkpoint(weights))
+    config.write_text(config.read_text().replace("quick_gelu", "gelu"))
+    after = cache.space_id(load_checkpoint(weights))
+    assert before != after
+    assert after == load_checkpoint(weights).space_id()
 
 
 def test_a_remembered_space_id_that_is_damaged_is_found_again(cache: ModelCache, model_file: Path) -> None:

@@ -1,7 +1,7 @@
 """Models as a runtime wants them, kept on disk so that they are made only once.
 
-A kept model lies under the space_id of its weights and a key that says what it was made for: tower, runtime and its
-version, precision, processor. It can be removed at any time; then it is made again.
+A kept model lies under the space_id of its weights and a key that says what it was made for and by whom: tower, runtime
+and its version, precision, processor, our own code. It can be removed at any time; then it is made again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from clipwright import __version__
 from clipwright.atomic import making_folder, remove_leftovers, replacing
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.errors import ClipwrightError
 
 _IDS = "space-ids"
+_ROOMS = ("checkpoints", "embedding", "graph", "inputs", "model")
+"""Whose code decides what a kept model is."""
 _STALE_SECONDS = 24 * 3600
 """After which a folder still being made is one whose process was killed."""
 Opened = TypeVar("Opened")
@@ -111,7 +114,7 @@ class ModelCache:
         if not checkpoint.files:
             return checkpoint.space_id()
         stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in checkpoint.files]
-        name = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+        name = hashlib.sha256(json.dumps([code_key(), stats]).encode()).hexdigest()
         path = self.folder / _IDS / name
         with contextlib.suppress(OSError):
             known = path.read_text(encoding="ascii").strip()
@@ -135,8 +138,9 @@ class Shelf:
     def opened(self, key: str, make: Callable[[Path], None], read: Callable[[Path], Opened]) -> Opened | None:
         """What read gives of the folder of this entry, made first where it is not there, and anew where it is damaged.
 
-        None where nothing can be kept.
+        None where nothing can be kept. The key need not say which code of clipwright's made it.
         """
+        key = f"{key}-{code_key()}"
         for _ in range(2):
             folder = self.cache.open(self.space_id, key, make)
             if folder is None:
@@ -173,3 +177,16 @@ def processor_key() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         described += " ".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
     return hashlib.sha256(described.encode()).hexdigest()[:8]
+
+
+@functools.cache
+def code_key() -> str:
+    """Eight hexadecimal digits for the code that reads and makes models: what other code made may be wrong here.
+
+    The version alone does not tell: between two releases it stays the same.
+    """
+    digest = hashlib.sha256(__version__.encode())
+    for room in _ROOMS:
+        for file in sorted((Path(__file__).parents[1] / room).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:8]
