@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "Train a model from a recipe.",
     "evaluate": "Measure a model on a data set.",
     "models": "List the models that have a name.",
+    "export": "Write a model as ONNX graphs for other programs.",
     "info": "Show what a model is made of.",
 }
 """Each stands in commands/NAME.py, which is imported only when it is called."""
