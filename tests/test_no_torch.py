@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,10 @@ PROJECT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of a fresh virtual environment with the base install."""
-    folder = tmp_path_factory.mktemp("environment")
+    folder, source = tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(PROJECT / name, source)
+    shutil.copytree(PROJECT / "src" / "clipwright", source / "src" / "clipwright")  # building leaves files behind
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     install: list[str | Path] = [
         "-m",
@@ -28,7 +32,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-c",
         PROJECT / "constraints.txt",
     ]
-    subprocess.run([folder / "bin" / "python", *install, PROJECT], check=True)
+    subprocess.run([folder / "bin" / "python", *install, source], check=True)
     return folder / "bin"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clipwright.embedding.embedder import Embedder, Pixels
-from clipwright.embedding.load import load_embedder
+from clipwright.embedding.load import BackendChoice, PrecisionChoice, load_embedder
 from clipwright.errors import Failure
 from clipwright.inputs.images import ImageSource
 from clipwright.tasks.background import BACKGROUND_CAPTIONS
@@ -19,14 +19,35 @@ from clipwright.tasks.unknown import UNKNOWN, unknown_similarity
 from clipwright.tasks.zero_shot import average_templates, label_probabilities, similarity_matrix
 
 
-def load(name: str | Path, threads: int | None = None, pixels: Pixels = "exact") -> Embedder:
-    """The embedder of a model: 'starter', a published one's short name, a file or folder, or 'owner/name' on the hub.
+def load(
+    name: str | Path,
+    *,
+    threads: int | None = None,
+    pixels: Pixels = "exact",
+    backend: BackendChoice | None = None,
+    precision: PrecisionChoice = "fp32",
+    compiled: bool = False,
+    strict_length: bool = False,
+) -> Embedder:
+    """The embedder of a model: 'starter', a short name, a file or folder of any published layout, or 'owner/name' on
+    the hub.
 
     threads bounds the processor cores that the towers use; None takes all. pixels: exact as the model's maker prepares
-    them, or fast, which decodes large JPEGs at a fraction of their size.
-    Raises UnknownModelError where there is no such model and CheckpointError where its file is damaged.
+    them, or fast, which decodes large JPEGs at a fraction of their size. backend and precision: ONNX Runtime in fp32,
+    if nothing else is said; 'auto' is the fastest that this machine has. compiled: through torch.compile, with backend
+    'torch'. strict_length: whether a text beyond the context is an error; else it is cut, and a warning is logged.
+    Raises UnknownModelError where there is no such model, CheckpointError where its file is damaged, and
+    ClipwrightError where this machine lacks what is asked for.
     """
-    return load_embedder(name, threads, pixels)
+    return load_embedder(
+        name,
+        threads=threads,
+        pixels=pixels,
+        backend=backend,
+        precision=precision,
+        compiled=compiled,
+        strict_length=strict_length,
+    )
 
 
 @dataclass(frozen=True)

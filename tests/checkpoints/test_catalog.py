@@ -123,7 +123,7 @@ def test_a_short_name_is_downloaded_from_its_repository(tmp_path: Path, hub: Hub
 def test_the_hub_is_asked_for_the_repository_of_the_catalogue(tmp_path: Path, hub: Hub) -> None:
     status, message = load("openai-vit-b-32", tmp_path, hub)
     assert (status, "no repository 'timm/vit_base_patch32_clip_224.openai'" in message) == (2, True)
-    assert any("/timm/vit_base_patch32_clip_224.openai/" in request for request in hub.requests)
+    assert any("/api/models/timm/vit_base_patch32_clip_224.openai" in request for request in hub.requests)
 
 
 def test_the_page_of_models_shows_the_catalogue() -> None:

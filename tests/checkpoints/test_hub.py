@@ -8,16 +8,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tests.support import REFERENCE
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from tests.support import DATA, REFERENCE
 
 
 @dataclass
@@ -26,7 +24,22 @@ class Hub:
 
     files: dict[str, bytes]
     requests: list[str] = field(default_factory=list)
+    damaged: dict[str, list[bytes]] = field(default_factory=dict)
+    """What the next downloads of a file bring instead of it."""
+    commit: str = "0123456789abcdef0123456789abcdef01234567"
     address: str = ""
+
+    def downloads(self) -> list[str]:
+        """The files that were downloaded, in order."""
+        return [request.rpartition("/")[2] for request in self.requests if request.startswith("GET /acme/clip/resolve")]
+
+
+def published(name: str, data: bytes) -> dict[str, object]:
+    """What the hub says of a file: of a large one, which git does not keep itself, its SHA-256 too."""
+    entry: dict[str, object] = {"rfilename": name, "size": len(data), "blobId": hashlib.sha1(data).hexdigest()}
+    if name.endswith((".safetensors", ".bin")):
+        entry["lfs"] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "pointerSize": 134}
+    return entry
 
 
 def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
@@ -44,29 +57,27 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             hub.requests.append(f"{self.command} {self.path}")
             path = self.path.partition("?")[0]
             if path.startswith("/api/models/acme/clip"):
-                question, _, revision = path.removeprefix("/api/models/acme/clip/").partition("/")
-                if revision not in ("", "main", "v1", COMMIT):
+                revision = path.removeprefix("/api/models/acme/clip").removeprefix("/revision/")
+                if revision not in ("", "main", "v1", hub.commit):
                     return self.fail("RevisionNotFound")
-                if question == "tree":
-                    listing = [
-                        {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-                        for name, data in hub.files.items()
-                    ]
-                    return self.send(json.dumps(listing).encode(), "application/json", body)
-                siblings = [{"rfilename": name} for name in hub.files]
-                info = {"id": "acme/clip", "modelId": "acme/clip", "sha": COMMIT, "siblings": siblings, "tags": []}
+                siblings = [published(name, data) for name, data in hub.files.items()]
+                info = {"id": "acme/clip", "modelId": "acme/clip", "sha": hub.commit, "siblings": siblings, "tags": []}
                 return self.send(json.dumps(info).encode(), "application/json", body)
             name = path.rpartition("/")[2]
             if path.startswith("/acme/clip/resolve/") and name in hub.files:
-                return self.send(hub.files[name], "application/octet-stream", body)
+                data = hub.files[name]
+                etag = hashlib.sha256(data).hexdigest()
+                if body and hub.damaged.get(name):
+                    data = hub.damaged[name].pop(0)
+                return self.send(data, "application/octet-stream", body, etag)
             return self.fail("EntryNotFound" if path.startswith("/acme/clip/") else "RepoNotFound")
 
-        def send(self, data: bytes, kind: str, body: bool) -> None:
+        def send(self, data: bytes, kind: str, body: bool, etag: str = "") -> None:
             self.send_response(200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
-            self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
-            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{etag}"')
+            self.send_header("X-Repo-Commit", hub.commit)
             self.end_headers()
             if body:
                 self.wfile.write(data)
@@ -100,19 +111,8 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 """
 
 
-def load(name: str, cache: Path, hub: Hub | None, offline: bool = False, before: str = "") -> tuple[int, str]:
-    """Loads the model in a process of its own and gives its exit status, and its space_id or its complaint."""
-    code = f"""
-{before}
-import sys
-from clipwright.checkpoints.load import load_checkpoint
-from clipwright.errors import ClipwrightError
-try:
-    print(load_checkpoint({name!r}).space_id())
-except ClipwrightError as error:
-    print(error)
-    sys.exit(2)
-"""
+def run(code: str, cache: Path, hub: Hub | None, offline: bool = False) -> tuple[int, str]:
+    """Runs code in a process of its own and gives its exit status and what it printed."""
     environment = os.environ | {
         "HF_HOME": str(cache),
         "HF_ENDPOINT": "http://127.0.0.1:9" if hub is None else hub.address,
@@ -123,8 +123,34 @@ except ClipwrightError as error:
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=120
     )
-    assert done.returncode in (0, 2), done.stderr
-    return done.returncode, done.stdout.strip()
+    assert done.returncode in (0, 2, 3), done.stderr
+    return done.returncode, done.stdout.strip() or done.stderr.strip()
+
+
+def attempt(what: str, cache: Path, hub: Hub | None, offline: bool = False, before: str = "") -> tuple[int, str]:
+    """Prints what an expression gives, or what it complains of, with exit status 2."""
+    code = f"""
+{before}
+import sys
+from clipwright.checkpoints.hub import pull
+from clipwright.checkpoints.load import load_checkpoint
+from clipwright.errors import ClipwrightError
+try:
+    print({what})
+except ClipwrightError as error:
+    print(error)
+    sys.exit(2)
+"""
+    return run(code, cache, hub, offline)
+
+
+def load(name: str, cache: Path, hub: Hub | None, offline: bool = False, before: str = "") -> tuple[int, str]:
+    """Loads the model and gives the exit status, and its space_id or the complaint."""
+    return attempt(f"load_checkpoint({name!r}).space_id()", cache, hub, offline, before)
+
+
+def pull(name: str, cache: Path, hub: Hub) -> tuple[int, str]:
+    return attempt(f"pull({name!r})", cache, hub)
 
 
 def local_space_id() -> str:
@@ -135,8 +161,7 @@ def local_space_id() -> str:
 
 def test_a_repository_is_downloaded_once_and_then_needs_no_network(tmp_path: Path, hub: Hub) -> None:
     assert load("acme/clip", tmp_path, hub) == (0, local_space_id())
-    fetched = {request.rpartition("/")[2] for request in hub.requests if request.startswith("GET /acme/clip/resolve/")}
-    assert fetched == {"config.json", "preprocessor_config.json", "model.safetensors"}  # not the second copy
+    assert set(hub.downloads()) == {"config.json", "preprocessor_config.json", "model.safetensors"}  # no second copy
     hub.requests.clear()
     assert load("acme/clip", tmp_path, hub, before=NO_SOCKETS) == (0, local_space_id())
     assert load("acme/clip", tmp_path, hub, offline=True) == (0, local_space_id())
@@ -156,11 +181,137 @@ def test_a_name_that_does_not_exist_is_refused(tmp_path: Path, hub: Hub) -> None
     assert "no repository 'acme/clop'" in message
 
 
+def damaged_bytes(data: bytes) -> bytes:
+    """As long as the data, and wrong in one place."""
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def kept(cache: Path, name: str, data: bytes) -> list[str]:
+    """What the cache keeps of a file: its link, the bytes behind it, or a part of them."""
+    of_it = (name, hashlib.sha256(data).hexdigest())
+    return [path.name for path in cache.rglob("*") if path.name.startswith(of_it) and path.suffix != ".lock"]
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "other bytes": damaged_bytes,
+    "too short": lambda data: data[:-7],
+    "too long": lambda data: data + b"surplus",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_download_is_repeated(tmp_path: Path, hub: Hub, damage: str) -> None:
+    hub.damaged = {"model.safetensors": [DAMAGES[damage](hub.files["model.safetensors"])]}
+    assert load("acme/clip", tmp_path, hub) == (0, local_space_id())
+    assert hub.downloads().count("model.safetensors") == 2
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_download_that_is_damaged_twice_is_not_kept(tmp_path: Path, hub: Hub, damage: str) -> None:
+    whole = hub.files["model.safetensors"]
+    wrong = DAMAGES[damage](whole)
+    hub.damaged = {"model.safetensors": [wrong, wrong]}
+    status, message = load("acme/clip", tmp_path, hub)
+    found = {
+        "other bytes": f"its SHA-256 is {hashlib.sha256(wrong).hexdigest()} instead of "
+        f"{hashlib.sha256(whole).hexdigest()}"
+    }.get(damage, f"it has {len(wrong)} bytes instead of {len(whole)}")
+    assert (status, message) == (
+        2,
+        f"'acme/clip': model.safetensors came damaged twice: {found}; it was deleted, so try again later",
+    )
+    assert kept(tmp_path, "model.safetensors", whole) == []
+    assert hub.downloads().count("model.safetensors") == 2
+    assert load("acme/clip", tmp_path, hub) == (0, local_space_id())
+
+
+def test_a_small_file_that_is_cut_is_fetched_again(tmp_path: Path, hub: Hub) -> None:
+    hub.damaged = {"config.json": [b'{"model_type": "cl']}
+    assert load("acme/clip", tmp_path, hub) == (0, local_space_id())
+    assert hub.downloads().count("config.json") == 2
+
+
+def weights_in(cache: Path) -> Path:
+    (path,) = cache.rglob("snapshots/*/model.safetensors")
+    return path.resolve()
+
+
+def test_what_is_cached_whole_is_not_downloaded_or_read_again(tmp_path: Path, hub: Hub) -> None:
+    load("acme/clip", tmp_path, hub)
+    weights = weights_in(tmp_path)
+    weights.write_bytes(damaged_bytes(weights.read_bytes()))  # of the right size: only reading all of it would tell
+    hub.requests.clear()
+    pull("acme/clip", tmp_path, hub)
+    assert hub.downloads() == []
+
+
+def test_a_cached_file_of_another_size_is_replaced(tmp_path: Path, hub: Hub) -> None:
+    load("acme/clip", tmp_path, hub)
+    weights = weights_in(tmp_path)
+    weights.write_bytes(weights.read_bytes()[:100])
+    hub.requests.clear()
+    pull("acme/clip", tmp_path, hub)
+    assert hub.downloads() == ["model.safetensors"]
+    assert load("acme/clip", tmp_path, None, before=NO_SOCKETS) == (0, local_space_id())
+
+
+def test_an_update_that_fails_leaves_what_was_there(tmp_path: Path, hub: Hub) -> None:
+    load("acme/clip", tmp_path, hub)
+    hub.commit = "f" * 40
+    hub.files["config.json"] += b"\n"
+    hub.files["model.safetensors"] += b"\0"
+    hub.damaged = {"model.safetensors": [b"no", b"no"]}
+    status, message = pull("acme/clip", tmp_path, hub)
+    assert (status, "came damaged twice" in message) == (2, True)
+    assert load("acme/clip", tmp_path, None, before=NO_SOCKETS) == (0, local_space_id())
+
+
+def test_what_another_program_left_out_is_fetched(tmp_path: Path, hub: Hub) -> None:
+    hub.files["tokenizer.json"] = b"{}"
+    fetched_by_others = """
+from huggingface_hub import hf_hub_download
+for name in ("config.json", "pytorch_model.bin", "model.safetensors"):
+    hf_hub_download("acme/clip", name)
+"""
+    run(fetched_by_others, tmp_path, hub)
+    hub.requests.clear()
+    load("acme/clip", tmp_path, hub)
+    assert set(hub.downloads()) == {"preprocessor_config.json", "tokenizer.json"}
+
+
+@pytest.mark.parametrize("tokenizer", ["tokenizer.json", "spiece.model"])
+def test_one_tokenizer_is_fetched(tmp_path: Path, hub: Hub, tokenizer: str) -> None:
+    pieces = (DATA / "spiece" / "spiece.model").read_bytes()
+    hub.files |= {"spiece.model": pieces, tokenizer: b"{}" if tokenizer == "tokenizer.json" else pieces}
+    assert load("acme/clip", tmp_path, hub)[0] == 0
+    assert {"tokenizer.json", "spiece.model"} & set(hub.downloads()) == {tokenizer}
+    assert load("acme/clip", tmp_path, None, before=NO_SOCKETS)[0] == 0
+
+
+def test_what_another_program_fetched_is_used_without_a_network(tmp_path: Path, hub: Hub) -> None:
+    fetched_by_others = """
+from huggingface_hub import hf_hub_download
+for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+    hf_hub_download("acme/clip", name)
+"""
+    run(fetched_by_others, tmp_path, hub)
+    assert load("acme/clip", tmp_path, hub, offline=True) == (0, local_space_id())
+
+
 @pytest.mark.parametrize("offline", [True, False])
 def test_without_a_network_it_is_said_what_to_do(tmp_path: Path, offline: bool) -> None:
     status, message = load("acme/clip", tmp_path, None, offline)
     assert status == 2
     assert "HF_HUB_OFFLINE" in message if offline else "give a folder instead" in message
+
+
+def test_a_disk_that_fails_is_no_missing_network(tmp_path: Path, hub: Hub) -> None:
+    (tmp_path / "file").touch()
+    code = (
+        "import sys; sys.argv = ['clipwright', 'models', 'pull', 'acme/clip']; from clipwright import cli; cli.main()"
+    )
+    status, message = run(code, tmp_path / "file", hub)
+    assert (status, message.startswith("error: Not a directory")) == (3, True)
 
 
 def test_a_folder_loads_with_no_socket_at_all(tmp_path: Path) -> None:

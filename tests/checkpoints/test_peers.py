@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from clipwright.embedding.backends.onnx import OnnxBackend
 from clipwright.embedding.embedder import unit_rows
 from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.model.config import VisionTransformerConfig
+from tests.checkpoints.peers import STUB, run_peer
 from tests.reference import reference_checkpoint
 from tests.support import equal_to_reference, tiny_checkpoint
 
@@ -35,20 +34,8 @@ if "texts" in given:
     rows = AutoTokenizer.from_pretrained(folder)([str(text) for text in given["texts"]])["input_ids"]
 np.savez(out, images=answer.image_embeds.numpy(), texts=answer.text_embeds.numpy(), rows=json.dumps(rows))
 """
-OPEN_CLIP = """
-import importlib.machinery, sys, types, numpy as np, torch
-class Anything(type):  # open_clip imports torchvision, which has no build for processors alone
-    __getattr__ = lambda cls, attribute: attribute
-for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "torchvision.ops",
-             "torchvision.ops.misc"):
-    module = types.ModuleType(name)
-    module.__getattr__ = lambda attribute: Anything(attribute, (), {"__init__": lambda self, *given, **named: None})
-    module.__path__ = []
-    module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-    sys.modules[name] = module
-    parent, _, child = name.rpartition(".")
-    if parent:
-        setattr(sys.modules[parent], child, module)
+OPEN_CLIP = f"""{STUB}
+import numpy as np
 import open_clip
 folder, inputs, out = sys.argv[1:]
 model = open_clip.create_model("local-dir:" + folder).eval()
@@ -62,13 +49,7 @@ np.savez(out, images=images, texts=texts, rows="[]")
 
 def answers(script: str, folder: Path, tmp_path: Path, inputs: dict[str, Any]) -> Any:
     np.savez(tmp_path / "inputs.npz", **inputs)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, folder, tmp_path / "inputs.npz", tmp_path / "out.npz"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_peer(script, folder, tmp_path / "inputs.npz", tmp_path / "out.npz")
     return np.load(tmp_path / "out.npz")
 
 

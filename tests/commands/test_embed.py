@@ -19,7 +19,7 @@ DIM = 16
 def vectors_of(path: Path) -> tuple[list[str], np.ndarray]:
     """Sources and vectors in what embed wrote, whatever its kind; failures left out."""
     if path.suffix == ".npy":
-        return json.loads(path.with_name(path.name + ".sources.json").read_text("utf-8")), np.load(path)
+        return json.loads(path.with_name(path.name + ".sources.json").read_text("utf-8"))["sources"], np.load(path)
     if path.suffix == ".parquet":
         table = pq.read_table(path)
         return table["source"].to_pylist(), np.array(table["embedding"].to_pylist(), np.float32).reshape(-1, DIM)
@@ -52,9 +52,9 @@ def test_json_lines_hold_failures_in_their_places(tiny_model: Path, tmp_path: Pa
     run_cli("embed", PHOTOS[0], tmp_path / "lost.jpg", PHOTOS[1], "--model", tiny_model, "--out", out)
     records = [json.loads(line) for line in out.read_text().splitlines()]
     assert [list(record) for record in records] == [
-        ["source", "embedding"],
+        ["source", "space_id", "variant", "embedding"],
         ["source", "error"],
-        ["source", "embedding"],
+        ["source", "space_id", "variant", "embedding"],
     ]
     assert records[1]["error"] == {"code": "missing", "message": "no such file"}
 
@@ -120,6 +120,18 @@ def test_a_full_disk_is_status_3_and_leaves_what_was_there_whole(tiny_model: Pat
     assert answer.stderr.count("\n") == 1
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != "texts.txt"}
     assert after == before
+
+
+def test_vectors_are_stored_with_their_space_and_variant(tiny_model: Path, tmp_path: Path) -> None:
+    made = {"space_id": clipwright.load(tiny_model).space_id, "variant": "fast-int8"}
+    how = ("--model", tiny_model, "--pixels", "fast", "--precision", "int8")
+    for name in ("v.npy", "v.jsonl", "v.parquet"):
+        assert run_cli("embed", PHOTOS[0], "--out", tmp_path / name, *how).status == 0
+    beside = json.loads((tmp_path / "v.npy.sources.json").read_text("utf-8"))
+    line = json.loads((tmp_path / "v.jsonl").read_text("utf-8"))
+    metadata = {key.decode(): value.decode() for key, value in pq.read_schema(tmp_path / "v.parquet").metadata.items()}
+    for record in (beside, line, metadata):
+        assert {key: record[key] for key in made} == made
 
 
 def test_many_photographs_are_embedded_faster_and_that_is_said(tiny_model: Path, tmp_path: Path) -> None:

@@ -143,3 +143,18 @@ def test_a_text_that_is_too_long_is_an_error_where_that_is_asked(tiny_model: Pat
     answer = run_cli("embed", "--text", "a red car " * 20, "--model", tiny_model, "--strict-length")
     assert answer.status == 2
     assert "shorten it" in answer.stderr
+
+
+def test_only_torch_is_compiled_on_request(tiny_model: Path) -> None:
+    with pytest.raises(ClipwrightError, match="--backend torch"):
+        load_embedder(tiny_model, compiled=True)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # within torch itself
+def test_compiled_towers_give_the_same_vectors(tiny_model: Path) -> None:
+    compiled = load_embedder(tiny_model, backend="torch", compiled=True)
+    texts = ["a photo of a cat", "a red car"]
+    assert np.abs(compiled.embed_texts(texts) - load_embedder(tiny_model).embed_texts(texts)).max() < 1e-5
+    pictures = [dead_leaves(1), dead_leaves(2)]
+    assert np.abs(compiled.embed_images(pictures) - load_embedder(tiny_model).embed_images(pictures)).max() < 1e-5

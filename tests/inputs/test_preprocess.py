@@ -79,6 +79,12 @@ def test_longest_keeps_the_whole_picture_and_fills_the_rest() -> None:
     assert (square[6:] == filled).all()
 
 
+def test_longest_rounds_the_shorter_side_as_openclip_does() -> None:
+    """493 / (1856 / 224) lies below 59.5 in float64, and 224 * 493 / 1856 does not."""
+    square = prepare_image(Image.new("RGB", (1856, 493), "white"), spec(image_size=224, resize="longest"))
+    assert int(square[:, 0, 0].astype(bool).sum()) == 59
+
+
 def test_longest_keeps_at_least_one_pixel_of_a_strip() -> None:
     square = prepare_image(Image.new("RGB", (1, 1000), "white"), spec(image_size=8, resize="longest"))
     assert [int(column.max()) for column in square.transpose(1, 0, 2)] == [0, 0, 0, 255, 0, 0, 0, 0]

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipwright.errors import TokenizerError
-from clipwright.inputs.input_spec import InputSpec
-from clipwright.inputs.tokenizer import Tokenizer, clean_text, end_ids, train_tokenizer
+from clipwright.inputs.input_spec import InputSpec, TextCleaning
+from clipwright.inputs.tokenizer import Tokenizer, clean_text, document_that_cleans, end_ids, train_tokenizer
 
 CAPTIONS = ["a photo of a cat", "a photo of a dog", "two dogs run on the grass", "it's a cat's life", "a red car"] * 3
 DOCUMENT = train_tokenizer(CAPTIONS, 600)
@@ -209,12 +211,35 @@ def test_texts_are_cleaned_as_openai_cleans_them(text: str, cleaned: str) -> Non
     assert clean_text(text, "lower") == cleaned
 
 
+@pytest.mark.parametrize(
+    ("cleaning", "cleaned"),
+    [
+        ("canonical", "beachsunset its amp 5 oclock schã¶n"),
+        ("lower_case", "  beach_sunset:\tit's  &amp; 5 o'clock, schã¶n!"),
+        ("mended", "Beach_Sunset: it's & 5 o'clock, schön!"),
+        ("mended_canonical", "beach sunset its 5 oclock schön"),
+    ],
+)
+def test_each_maker_cleans_in_its_own_way(cleaning: TextCleaning, cleaned: str) -> None:
+    """As SiglipTokenizer and Siglip2Tokenizer of transformers 5.23, and open_clip's 'whitespace' and 'canonicalize'."""
+    assert clean_text("  Beach_Sunset:\tit's  &amp; 5 o'clock, schÃ¶n!", cleaning) == cleaned
+
+
+@pytest.mark.parametrize("cleaning", get_args(TextCleaning))
+def test_a_document_that_cleans_does_what_cleaning_does(cleaning: TextCleaning) -> None:
+    spec = dataclasses.replace(tokenizer().spec, text_cleaning=cleaning, context_length=1000)
+    document, _ = document_that_cleans(DOCUMENT, spec)
+    text = "  Beach_Sunset:\tit's 5  O'CLOCK, schön! "
+    theirs = tokenizers.Tokenizer.from_str(document).encode(text).ids
+    assert theirs == Tokenizer(DOCUMENT, spec).encode([text]).ids[0].tolist()
+
+
 @pytest.mark.parametrize("text", ["  A  CAT ", "salt &amp; pepper", "schÃ¶n", "“ﬁne”", "", "😀"])
 def test_cleaning_none_leaves_a_text_as_it_is(text: str) -> None:
     assert clean_text(text, "none") == text
 
 
-@pytest.mark.parametrize("cleaning", ["none", "lower"])
+@pytest.mark.parametrize("cleaning", ["none", "lower", "lower_case", "mended"])
 def test_half_a_character_becomes_the_sign_for_an_unknown_one(cleaning: str) -> None:
     assert clean_text("a\udcffb", cleaning) == "a\ufffdb"
 

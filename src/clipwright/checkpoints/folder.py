@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.families import huggingface, openclip
-from clipwright.checkpoints.families.openai import is_openai, read_openai
+from clipwright.checkpoints.families.openai import is_openai, read_openai, says_all
 from clipwright.checkpoints.model_file import is_model_file, load_model
 from clipwright.checkpoints.tensor_files import read_tensors
-from clipwright.errors import CheckpointError
+from clipwright.errors import CheckpointError, TokenizerError
+from clipwright.inputs.sentencepiece_model import sentencepiece_document
 from clipwright.model.shapes import check_shapes
 
 _OPENCLIP_TENSORS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors")
@@ -24,8 +26,10 @@ _INDEX = ".index.json"
 """Ends the name of the table that says which of several files holds a tensor."""
 _LARGEST_JSON = 256 * 2**20
 OUR_FILE = "model.safetensors"
-_ENDINGS = (".json", ".safetensors", ".bin")
+_ENDINGS = (".json", ".safetensors", ".bin", ".model")
 """Of the files in a folder that say what the model is."""
+SENTENCEPIECE_FILE = "spiece.model"
+"""What transformers saves of SigLIP's tokenizer, where there is no tokenizer.json."""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -34,18 +38,26 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises CheckpointError saying what was looked for, or which tensors do not fit.
     """
     checkpoint = _read_folder(path) if path.is_dir() else _read_file(path)
-    try:
+    with _naming(path):
         check_shapes(checkpoint.config, {name: array.shape for name, array in checkpoint.weights.items()})
+    return dataclasses.replace(checkpoint, files=_files_of(path))
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Puts the path before what is wrong with it."""
+    try:
+        yield
     except CheckpointError as error:
         raise CheckpointError(f"{str(path)!r}: {error}") from error
-    return dataclasses.replace(checkpoint, files=_files_of(path))
 
 
 def _files_of(path: Path) -> tuple[Path, ...]:
     """Also of a file whose config lies beside it, all that lie there."""
-    if not path.is_dir() and not _has_config(path.parent):
-        return (path,)
     folder = path if path.is_dir() else path.parent
+    has_config = any((folder / name).is_file() for name in (openclip.CONFIG_FILE, huggingface.CONFIG_FILE))
+    if not path.is_dir() and not has_config:
+        return (path,)
     beside = {file for file in folder.iterdir() if file.suffix in _ENDINGS and file.is_file()}
     return tuple(sorted(beside if path.is_dir() else beside | {path}))
 
@@ -54,10 +66,15 @@ def _read_file(path: Path) -> Checkpoint:
     if is_model_file(path):
         return load_model(path)
     tensors = read_tensors(path)
+    if is_openai(tensors) and says_all(tensors):
+        with _naming(path):
+            return read_openai(tensors)
+    beside = _read_layout(path.parent, tensors)  # a config there says what the tensors leave open, the activation first
+    if beside is not None:
+        return beside
     if is_openai(tensors):
-        return read_openai(tensors)
-    if path.name in (*_OPENCLIP_TENSORS, *_HUGGINGFACE_TENSORS) and _has_config(path.parent):
-        return _read_folder(path.parent)
+        with _naming(path):
+            return read_openai(tensors)
     first = ", ".join(sorted(tensors)[:3])
     raise CheckpointError(
         f"{str(path)!r} holds {len(tensors)} tensors ({first} ...) that are neither clipwright's own nor OpenAI's;"
@@ -65,30 +82,45 @@ def _read_file(path: Path) -> Checkpoint:
     )
 
 
-def _has_config(folder: Path) -> bool:
-    return (folder / openclip.CONFIG_FILE).is_file() or (folder / huggingface.CONFIG_FILE).is_file()
-
-
 def _read_folder(folder: Path) -> Checkpoint:
     if is_model_file(folder / OUR_FILE):
         return load_model(folder / OUR_FILE)
-    if (folder / openclip.CONFIG_FILE).is_file():
-        config = _read_json(folder / openclip.CONFIG_FILE)
-        return openclip.read_openclip(config, _tensors(folder, _OPENCLIP_TENSORS), _tokenizer(folder))
-    if (folder / huggingface.CONFIG_FILE).is_file():
-        preprocessor = folder / huggingface.PREPROCESSOR_FILE
-        tokenizer_config = folder / "tokenizer_config.json"
-        return huggingface.read_huggingface(
-            _read_json(folder / huggingface.CONFIG_FILE),
-            _read_json(preprocessor) if preprocessor.is_file() else None,
-            _tensors(folder, _HUGGINGFACE_TENSORS),
-            _tokenizer(folder),
-            _read_json(tokenizer_config) if tokenizer_config.is_file() else {},
-        )
+    checkpoint = _read_layout(folder, None)
+    if checkpoint is not None:
+        return checkpoint
     raise CheckpointError(
         f"{str(folder)!r} holds no model that is known: looked for {OUR_FILE} of clipwright, {openclip.CONFIG_FILE}"
         f" (OpenCLIP) and {huggingface.CONFIG_FILE} (Hugging Face)"
     )
+
+
+def _read_layout(folder: Path, tensors: Mapping[str, np.ndarray] | None) -> Checkpoint | None:
+    """The model that a folder's config describes, of these tensors or those of the folder; None where no config is."""
+    if (folder / openclip.CONFIG_FILE).is_file():
+        config = _read_json(folder / openclip.CONFIG_FILE)
+        tensors = tensors if tensors is not None else _tensors(folder, _OPENCLIP_TENSORS)
+        tokenizer, tokenizer_config = _tokenizer(folder)
+        with _naming(folder):
+            return openclip.read_openclip(config, tensors, tokenizer, tokenizer_config)
+    if (folder / huggingface.CONFIG_FILE).is_file():
+        config, preprocessor = _read_json(folder / huggingface.CONFIG_FILE), _preprocessor(folder)
+        tensors = tensors if tensors is not None else _tensors(folder, _HUGGINGFACE_TENSORS)
+        tokenizer, tokenizer_config = _tokenizer(folder)
+        with _naming(folder):
+            return huggingface.read_huggingface(config, preprocessor, tensors, tokenizer, tokenizer_config)
+    return None
+
+
+def _preprocessor(folder: Path) -> Mapping[str, Any] | None:
+    table = _json_if_there(folder / huggingface.PREPROCESSOR_FILE)
+    if table is not None:
+        return table
+    inner = (_json_if_there(folder / huggingface.PROCESSOR_FILE) or {}).get("image_processor")
+    return inner if isinstance(inner, Mapping) else None
+
+
+def _json_if_there(path: Path) -> Mapping[str, Any] | None:
+    return _read_json(path) if path.is_file() else None
 
 
 def _tensors(folder: Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray]:
@@ -115,16 +147,27 @@ def _sharded(folder: Path, index: Path) -> Mapping[str, np.ndarray]:
     return tensors
 
 
-def _tokenizer(folder: Path) -> str | None:
-    path = folder / "tokenizer.json"
-    return _read_text(path) if path.is_file() else None
+def _tokenizer(folder: Path) -> tuple[str | None, Mapping[str, Any]]:
+    """The JSON document of the tokenizer, None where there is none, and the table of tokenizer_config.json."""
+    path, pieces = folder / "tokenizer.json", folder / SENTENCEPIECE_FILE
+    settings = _json_if_there(folder / "tokenizer_config.json") or {}
+    if path.is_file() or not pieces.is_file():
+        return _read_text(path) if path.is_file() else None, settings
+    try:
+        return sentencepiece_document(_read_bytes(pieces)), settings
+    except TokenizerError as error:
+        raise CheckpointError(f"{str(pieces)!r}: {error}") from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.stat().st_size > _LARGEST_JSON:
+        raise CheckpointError(f"{str(path)!r} has {path.stat().st_size:,} bytes; that is no such file")
+    return path.read_bytes()
 
 
 def _read_text(path: Path) -> str:
-    if path.stat().st_size > _LARGEST_JSON:
-        raise CheckpointError(f"{str(path)!r} has {path.stat().st_size:,} bytes; that is no such file")
     try:
-        return path.read_text(encoding="utf-8")
+        return _read_bytes(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from error
 

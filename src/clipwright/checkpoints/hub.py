@@ -1,65 +1,183 @@
-"""Models from the Hugging Face hub, through huggingface_hub: its cache, its tokens, HF_ENDPOINT and HF_HUB_OFFLINE."""
+"""Models from the Hugging Face hub, through huggingface_hub: its cache, its tokens, HF_ENDPOINT and HF_HUB_OFFLINE.
+
+What is downloaded is checked against the sizes and the SHA-256 that the hub publishes; a file that is wrong is deleted
+and fetched once more.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
 import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub import errors
+from huggingface_hub.hf_api import RepoSibling
 
 from clipwright.checkpoints.families import huggingface, openclip
+from clipwright.checkpoints.folder import SENTENCEPIECE_FILE
 from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError
 
-_SMALL_FILES = (
-    openclip.CONFIG_FILE,
-    huggingface.CONFIG_FILE,
-    huggingface.PREPROCESSOR_FILE,
-    "tokenizer.json",
-    "tokenizer_config.json",
-)
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", SENTENCEPIECE_FILE)
+_BESIDE = {
+    openclip.CONFIG_FILE: _TOKENIZER_FILES,
+    huggingface.CONFIG_FILE: (huggingface.PREPROCESSOR_FILE, huggingface.PROCESSOR_FILE, *_TOKENIZER_FILES),
+}
+"""The small files that are read together with each config, where a repository has them."""
 _WEIGHTS = {
     openclip.CONFIG_FILE: ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
     huggingface.CONFIG_FILE: ("model.safetensors", "pytorch_model.bin"),
 }
 """The weights that go with each config, the one that is taken first."""
+_TOLD_SIZE = re.compile(r"has size (\d+)")
+"""In what huggingface_hub says of a download that is shorter or longer than announced."""
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+logger = logging.getLogger(__name__)
+
+
+class UnreachableError(ClipwrightError):
+    """The hub cannot be asked: no network, or HF_HUB_OFFLINE."""
+
+
+@dataclass(frozen=True)
+class _Cached:
+    """A repository's folder in the cache, with its config and its weights."""
+
+    folder: Path
+    complete: bool
+    """Whether nothing else that is read can be missing."""
 
 
 def cached_or_pulled(name: str) -> Path:
     """The folder of a repository in the hub's cache; downloaded where it is not there yet.
 
-    A repository that is there whole is used as it is, without a request.
+    A repository that is there whole is used as it is, without a request. One of which another program has fetched only
+    a part is completed, or used as it is where the hub cannot be reached.
     """
-    return _cached(name) or pull(name)
+    cached = _cached(name)
+    if cached is not None and cached.complete:
+        return cached.folder
+    try:
+        return pull(name)
+    except UnreachableError as error:
+        if cached is None:
+            raise
+        logger.warning("%s; what the cache holds of it is used", error)
+        return cached.folder
 
 
 def is_cached(name: str) -> bool:
     """Whether a repository is in the hub's cache whole, so that it loads without a network. Nothing is requested."""
-    return _cached(name) is not None
-
-
-def _cached(name: str) -> Path | None:
-    repository, _, revision = name.partition("@")
-    for config in _WEIGHTS:
-        found = huggingface_hub.try_to_load_from_cache(repository, config, revision=revision or None)
-        if isinstance(found, str) and _is_whole(Path(found).parent):
-            return Path(found).parent
-    return None
+    cached = _cached(name)
+    return cached is not None and cached.complete
 
 
 def pull(name: str) -> Path:
     """Downloads what a repository ('owner/name', or 'owner/name@revision') needs to run, and gives its folder.
 
-    Raises UnknownModelError where there is no such repository or revision, and ClipwrightError without a network.
+    Raises UnknownModelError where there is no such repository or revision, UnreachableError without a network, and
+    CheckpointError where there is no model in it, or where a file comes damaged twice; such a file is not kept.
     """
     repository, _, revision = name.partition("@")
+    with _explained(name):
+        info = huggingface_hub.HfApi().model_info(repository, revision=revision or None, files_metadata=True)
+        assert info.sha is not None
+        published = {file.rfilename: file for file in info.siblings or ()}
+        config, weights = _wanted(published, repository, info.sha)
+        for file in [*_BESIDE[config], *weights]:
+            if file in published and (file != SENTENCEPIECE_FILE or "tokenizer.json" not in published):
+                _fetch(repository, published[file], info.sha, info.sha)
+        # The config comes last, and under the revision's name, which then points here: until all is there, the name
+        # goes on pointing to what was whole before.
+        folder = _fetch(repository, published[config], info.sha, revision or None).parent
+        if folder.name != info.sha:
+            raise ClipwrightError(f"{name!r} was changed on the hub while it was downloaded; try again")
+        for file in _BESIDE[config]:
+            if file not in published:
+                _note_absence(folder, file)
+    return folder
+
+
+def _fetch(repository: str, published: RepoSibling, commit: str, revision: str | None) -> Path:
+    """Where a file lies in the cache as it is published: one that was there has its size, a new one its SHA-256 too.
+
+    revision: the commit, or the name under which it is asked for. Raises CheckpointError where it comes damaged twice;
+    it is not kept then.
+    """
+    held = _cached_file(repository, published.rfilename, commit)
+    if held is not None and _flaw(held, published, hashed=False) is not None:
+        _remove(held)
+        held = None
+    for again in (", and is fetched once more", ""):
+        try:
+            with _wrong_sizes():
+                path = Path(huggingface_hub.hf_hub_download(repository, published.rfilename, revision=revision))
+        except _WrongSizeError as error:
+            flaw: str | None = f"it has {error} bytes instead of {_size(published)}"
+        else:
+            flaw = _flaw(path, published, hashed=path != held)
+            if flaw is None:
+                return path
+            _remove(path)
+        logger.warning("%s of %r came damaged: %s%s", published.rfilename, repository, flaw, again)
+    raise CheckpointError(
+        f"{repository!r}: {published.rfilename} came damaged twice: {flaw}; it was deleted, so try again later"
+    )
+
+
+def _flaw(path: Path, published: RepoSibling, hashed: bool) -> str | None:
+    """What is wrong with a file, in words, or None. Not every hub tells sizes, and none the SHA-256 of small files."""
+    size, expected = path.stat().st_size, _size(published)
+    if expected is not None and size != expected:
+        return f"it has {size} bytes instead of {expected}"
+    if hashed and published.lfs is not None:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != published.lfs.sha256:
+            return f"its SHA-256 is {digest} instead of {published.lfs.sha256}"
+    return None
+
+
+def _size(published: RepoSibling) -> int | None:
+    return published.size if published.lfs is None else published.lfs.size
+
+
+def _remove(path: Path | None) -> None:
+    """Deletes a file of the cache: what it points to, and each link on the way."""
+    while path is not None:
+        target = path.parent / path.readlink() if path.is_symlink() else None
+        path.unlink(missing_ok=True)
+        path = target
+
+
+class _WrongSizeError(Exception):
+    """A download had another size than announced, which is its argument. huggingface_hub keeps none of it."""
+
+
+@contextlib.contextmanager
+def _wrong_sizes() -> Iterator[None]:
+    """huggingface_hub reports a download of another size as a bare OSError, without a kind or a number of its own."""
     try:
-        files = huggingface_hub.HfApi().list_repo_files(repository, revision=revision or None)
-        return Path(
-            huggingface_hub.snapshot_download(
-                repository, revision=revision or None, allow_patterns=_wanted(files, repository)
-            )
-        )
+        yield
+    except OSError as error:
+        if type(error) is not OSError or error.errno is not None:
+            raise
+        told = _TOLD_SIZE.search(str(error))
+        raise _WrongSizeError(told[1] if told else "too few or too many") from error
+
+
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turns what huggingface_hub raises into one sentence."""
+    repository, _, revision = name.partition("@")
+    try:
+        yield
     except errors.GatedRepoError as error:
         raise ClipwrightError(f"{repository!r} asks for consent on its page and a token: hf auth login") from error
     except errors.RepositoryNotFoundError as error:
@@ -67,46 +185,85 @@ def pull(name: str) -> Path:
     except errors.RevisionNotFoundError as error:
         raise UnknownModelError(f"{repository!r} has no revision {revision!r}") from error
     except errors.OfflineModeIsEnabled as error:
-        raise ClipwrightError(f"{name!r} is not in the cache, and HF_HUB_OFFLINE forbids to download it") from error
+        raise UnreachableError(
+            f"{name!r} is not whole in the cache, and HF_HUB_OFFLINE forbids to download it"
+        ) from error
     except ClipwrightError:
         raise
-    except Exception as error:  # of whatever library makes the requests
-        raise ClipwrightError(
-            f"{name!r} is not in the cache and could not be downloaded: {_one_line(error)};"
+    except Exception as error:
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in _OF_THE_DISK):
+            raise  # of the disk, not of the hub
+        # Any other comes from whatever library makes the requests.
+        raise UnreachableError(
+            f"{name!r} is not whole in the cache and could not be downloaded: {_one_line(error)};"
             " give a folder instead, or try again with a network"
         ) from error
 
 
-def _is_whole(folder: Path) -> bool:
-    for config, weights in _WEIGHTS.items():
-        if (folder / config).is_file() and any((folder / name).is_file() for name in weights):
-            return True
-        if (folder / config).is_file() and any(_shards_are_there(folder, f"{name}.index.json") for name in weights):
-            return True
-    return False
+def _cached(name: str) -> _Cached | None:
+    repository, _, revision = name.partition("@")
+    for config, names in _WEIGHTS.items():
+        path = _cached_file(repository, config, revision or None)
+        if path is not None and any(_weights_are_there(path.parent, weights) for weights in names):
+            folder = path.parent
+            return _Cached(folder, complete=all(_is_settled(repository, file, folder) for file in _BESIDE[config]))
+    return None
 
 
-def _shards_are_there(folder: Path, index: str) -> bool:
-    if not (folder / index).is_file():
+def _is_settled(repository: str, file: str, folder: Path) -> bool:
+    """Whether a file is in the cache, is known to be absent from the repository, or is not needed."""
+    if file == SENTENCEPIECE_FILE and (folder / "tokenizer.json").is_file():
+        return True
+    return huggingface_hub.try_to_load_from_cache(repository, file, revision=folder.name) is not None
+
+
+def _cached_file(repository: str, file: str, revision: str | None) -> Path | None:
+    found = huggingface_hub.try_to_load_from_cache(repository, file, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _note_absence(folder: Path, file: str) -> None:
+    """Notes in the cache that the repository has no such file, in the way that huggingface_hub does it."""
+    note = folder.parent.parent / ".no_exist" / folder.name / file
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.touch()
+
+
+def _weights_are_there(folder: Path, weights: str) -> bool:
+    if (folder / weights).is_file():
+        return True
+    index = folder / f"{weights}.index.json"
+    if not index.is_file():
         return False
-    table = json.loads((folder / index).read_text(encoding="utf-8"))
-    return all((folder / name).is_file() for name in set(table["weight_map"].values()))
+    try:
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return True  # that it is damaged is said when it is read
+    return all((folder / str(name)).is_file() for name in shards)
 
 
-def _wanted(files: list[str], repository: str) -> list[str]:
-    """The files of the first layout that the repository holds: no second copy of the weights in another."""
-    present = set(files)
-    for config, weights in _WEIGHTS.items():
-        for name in weights:
-            if config in present and name in present:
-                return [*(small for small in _SMALL_FILES if small in present), name]
-            index = f"{name}.index.json"
-            if config in present and index in present:
-                stem, _, ending = name.rpartition(".")
-                return [*(small for small in _SMALL_FILES if small in present), index, f"{stem}-*.{ending}"]
+def _wanted(published: Mapping[str, RepoSibling], repository: str, commit: str) -> tuple[str, list[str]]:
+    """The config of the first layout that the repository holds, and the files of its weights, in one format only."""
+    for config, names in _WEIGHTS.items():
+        choices = [(weights, _files_of(weights, published)) for weights in names if config in published]
+        choices = [(weights, files) for weights, files in choices if files]
+        # What the cache has already goes before what is taken first.
+        choices.sort(key=lambda choice: any(_cached_file(repository, file, commit) is None for file in choice[1]))
+        if choices:
+            return config, choices[0][1]
     raise CheckpointError(
         f"{repository!r} holds no model that is known: looked for {' and '.join(_WEIGHTS)} with their weights"
     )
+
+
+def _files_of(weights: str, published: Mapping[str, RepoSibling]) -> list[str]:
+    """The files that hold these weights, in one piece or in several; none where the repository lacks them."""
+    if weights in published:
+        return [weights]
+    index = f"{weights}.index.json"
+    stem, _, ending = weights.rpartition(".")
+    shard = re.compile(rf"{re.escape(stem)}-\d+-of-\d+\.{ending}")
+    return [index, *sorted(filter(shard.fullmatch, published))] if index in published else []
 
 
 def _one_line(error: Exception) -> str:

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from clipwright.atomic import replacing
 from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json, config_table, read_config
+from clipwright.checkpoints.tensor_files import read_tensors
 from clipwright.errors import CheckpointError, RecipeError
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.records import read_record, write_record
@@ -75,11 +76,11 @@ def is_model_file(path: Path) -> bool:
 
 
 def load_model(path: Path) -> Checkpoint:
-    """The model in the file at path; weights as stored. Raises CheckpointError saying what is wrong with it."""
+    """The model in the file at path; weights as stored, memory-mapped. Raises CheckpointError saying what is wrong."""
+    tensors = read_tensors(path)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read as a model: {error}") from error
     if _HEADER not in metadata:

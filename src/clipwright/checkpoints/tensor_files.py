@@ -67,8 +67,14 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
             return _TorchArchive(path).tensors()
         if start[8:9] == b"{":
             return dict(_read_safetensors(path))
-    except (OSError, zipfile.BadZipFile) as error:
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(
+            f"{str(path)!r} begins like an archive of torch and is cut short or damaged ({error}); fetch it again"
+        ) from error
+    except OSError as error:
         raise CheckpointError(f"{str(path)!r} cannot be read as a model: {error}") from error
+    if not start:
+        raise CheckpointError(f"{str(path)!r} is empty; fetch it again")
     if start[:1] == b"\x80":
         raise CheckpointError(
             f"{str(path)!r} is a pickle from before torch 1.6, which is not read; "
@@ -84,7 +90,9 @@ def _read_safetensors(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         with safe_open(path, framework="numpy"):  # checks sizes, offsets and the file's length
             pass
     except SafetensorError as error:
-        raise CheckpointError(f"{str(path)!r} cannot be read as a model: {error}") from error
+        raise CheckpointError(
+            f"{str(path)!r} begins like a safetensors file and is cut short or damaged ({error}); fetch it again"
+        ) from error
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))

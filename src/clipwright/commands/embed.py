@@ -40,7 +40,7 @@ def command(
     """Write the unit vectors of photographs, of all photographs in folders, or of texts.
 
     NAME.npy holds the vectors (N, D) as float32 and has NAME.npy.sources.json beside it; .parquet has the columns
-    source and embedding; JSON Lines have the same two keys.
+    source and embedding; JSON Lines have the same two keys. Each says space and variant of its vectors.
 
     \b
     Examples:
@@ -61,7 +61,7 @@ def command(
     found = list(find_photos(photos))
     settings = settings.for_bulk(len(found))
     embedder = open_embedder(settings)
-    file = open_vector_file(out, embedder.embed_dim)
+    file = open_vector_file(out, embedder.embed_dim, embedder.space_id, embedder.variant)
     failed = 0
     with file, progress("embedding", settings.quiet, prints_rows=out is None) as tell:
         for text, vector in zip(captions, embedder.embed_texts(captions), strict=True):

@@ -52,6 +52,7 @@ class EmbedderSettings:
     threads: int | None
     backend: BackendChoice | None
     precision: PrecisionChoice | None
+    compiled: bool
     pixels: Pixels | None
     strict_length: bool
     quiet: bool
@@ -91,6 +92,7 @@ _PRECISION = click.option(
     type=click.Choice(["auto", "fp32", "bf16", "int8"]),
     help="auto: bf16 where there are units for it, else fp32.  [default: fp32]",
 )
+_COMPILE = click.option("--compile", "compiled", is_flag=True, help="With --backend torch: through torch.compile.")
 _PIXELS = click.option(
     "--pixels",
     type=click.Choice(["exact", "fast"]),
@@ -110,7 +112,17 @@ def model_options(command: Command) -> Command:
         return command(*arguments, settings=settings, **options)
 
     decorated: Any = with_settings
-    for option in (quiet_option, _STRICT_LENGTH, _PIXELS, _PRECISION, _BACKEND, _THREADS, _BATCH_SIZE, model_option):
+    for option in (
+        quiet_option,
+        _STRICT_LENGTH,
+        _PIXELS,
+        _COMPILE,
+        _PRECISION,
+        _BACKEND,
+        _THREADS,
+        _BATCH_SIZE,
+        model_option,
+    ):
         decorated = option(decorated)
     return cast(Command, decorated)
 
@@ -121,10 +133,11 @@ def open_embedder(settings: EmbedderSettings) -> Embedder:
 
     embedder = load_embedder(
         settings.model,
-        settings.threads,
-        settings.pixels or "exact",
-        settings.backend,
-        settings.precision or "fp32",
+        threads=settings.threads,
+        pixels=settings.pixels or "exact",
+        backend=settings.backend,
+        precision=settings.precision or "fp32",
+        compiled=settings.compiled,
         strict_length=settings.strict_length,
     )
     if settings.model == STARTER and not settings.quiet:

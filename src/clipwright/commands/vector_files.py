@@ -38,19 +38,24 @@ class VectorFile(ABC):
         self.close()
 
 
-def open_vector_file(path: Path | None, embed_dim: int) -> VectorFile:
-    """The file that embed writes, by its ending, one of VECTOR_FILES; None is JSON Lines on stdout."""
+def open_vector_file(path: Path | None, embed_dim: int, space_id: str, variant: str) -> VectorFile:
+    """The file that embed writes, by its ending, one of VECTOR_FILES; None is JSON Lines on stdout.
+
+    The identity of the space and the variant go into it: vectors without them cannot be compared later.
+    """
+    made = {"space_id": space_id, "variant": variant}
     if path is None or path.suffix == ".jsonl":
-        return _JsonLines(path)
-    return _Array(path, embed_dim) if path.suffix == ".npy" else _Parquet(path, embed_dim)
+        return _JsonLines(path, made)
+    return _Array(path, embed_dim, made) if path.suffix == ".npy" else _Parquet(path, embed_dim, made)
 
 
 class _JsonLines(VectorFile):
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, made: dict[str, str]) -> None:
+        self._made = made
         self._file: TextIO | None = path.open("w", encoding="utf-8") if path else None
 
     def add(self, source: object, vector: np.ndarray) -> None:
-        self._write({**source_fields(source), "embedding": [float(f"{value:.9g}") for value in vector]})
+        self._write({**source_fields(source), **self._made, "embedding": [float(f"{value:.9g}") for value in vector]})
 
     def add_failure(self, failure: Failure) -> None:
         self._write(failure_record(failure))
@@ -69,9 +74,10 @@ class _JsonLines(VectorFile):
 class _Collected(VectorFile):
     """Formats that are written whole, at the end or when the work is interrupted."""
 
-    def __init__(self, path: Path, embed_dim: int) -> None:
+    def __init__(self, path: Path, embed_dim: int, made: dict[str, str]) -> None:
         self._path = path
         self._embed_dim = embed_dim
+        self._made = made
         self._sources: list[dict[str, str]] = []
         self._vectors: list[np.ndarray] = []
 
@@ -90,7 +96,9 @@ class _Array(_Collected):
         names = self._path.with_name(self._path.name + ".sources.json")
         # Both are written before either counts.
         with replacing(names) as new_names, replacing(self._path) as new_vectors:
-            new_names.write_text(json.dumps(sources, ensure_ascii=False, indent=0), encoding="utf-8")
+            new_names.write_text(
+                json.dumps({**self._made, "sources": sources}, ensure_ascii=False, indent=0), encoding="utf-8"
+            )
             with new_vectors.open("wb") as file:
                 _write_array(file, vectors)
 
@@ -102,8 +110,8 @@ def _write_array(file: BinaryIO, array: np.ndarray) -> None:
 
 
 class _Parquet(_Collected):
-    def __init__(self, path: Path, embed_dim: int) -> None:
-        super().__init__(path, embed_dim)
+    def __init__(self, path: Path, embed_dim: int, made: dict[str, str]) -> None:
+        super().__init__(path, embed_dim, made)
         try:
             import pyarrow  # noqa: F401
         except ImportError as error:
@@ -120,4 +128,4 @@ class _Parquet(_Collected):
             "embedding": pa.FixedSizeListArray.from_arrays(flat, self._embed_dim),
         }
         with replacing(self._path) as temporary:
-            pq.write_table(pa.table(columns), temporary)
+            pq.write_table(pa.table(columns, metadata=self._made), temporary)

@@ -12,7 +12,7 @@ from clipwright.checkpoints.load import load_checkpoint
 from clipwright.embedding.backend import Backend, BackendName, Precision
 from clipwright.embedding.cache import ModelCache, Shelf
 from clipwright.embedding.embedder import Embedder, Pixels
-from clipwright.errors import MissingExtraError
+from clipwright.errors import ClipwrightError, MissingExtraError
 from clipwright.inputs.tokenizer import Tokenizer
 
 BackendChoice = Literal["auto", "onnx", "openvino", "torch"]
@@ -23,39 +23,50 @@ _X86 = ("x86_64", "AMD64", "i686")
 
 def load_embedder(
     name: str | Path,
+    *,
     threads: int | None = None,
     pixels: Pixels = "exact",
     backend: BackendChoice | None = None,
     precision: PrecisionChoice = "fp32",
-    *,
+    compiled: bool = False,
     strict_length: bool = False,
 ) -> Embedder:
     """The embedder of a model: 'starter', a published one's short name, a file or folder, or a repository of the hub.
 
     threads bounds the processor cores that the towers use; None takes all. pixels: exact as the model's maker prepares
     them, or fast, which decodes large JPEGs at a fraction of their size. backend: None is ONNX Runtime, or what the
-    precision asks for. strict_length: whether a text beyond the context is an error.
+    precision asks for. compiled: through torch.compile, which takes a minute at first and pays in long runs on CUDA.
+    strict_length: whether a text beyond the context is an error.
     Raises UnknownModelError where there is no such model, CheckpointError where its files are damaged, and
     ClipwrightError where this machine lacks what backend and precision ask for.
     """
-    checkpoint = load_checkpoint(name)
-    return embedder_from(checkpoint, str(name), threads, pixels, backend, precision, strict_length=strict_length)
+    return embedder_from(
+        load_checkpoint(name),
+        str(name),
+        threads=threads,
+        pixels=pixels,
+        backend=backend,
+        precision=precision,
+        compiled=compiled,
+        strict_length=strict_length,
+    )
 
 
 def embedder_from(
     checkpoint: Checkpoint,
     name: str,
+    *,
     threads: int | None = None,
     pixels: Pixels = "exact",
     backend: BackendChoice | None = None,
     precision: PrecisionChoice = "fp32",
-    *,
+    compiled: bool = False,
     strict_length: bool = False,
 ) -> Embedder:
     """The embedder of a checkpoint, called by this name in messages."""
     cache = ModelCache()
     space_id = cache.space_id(checkpoint)
-    runs = open_backend(checkpoint, threads, backend, precision, Shelf(cache, space_id))
+    runs = open_backend(checkpoint, threads, backend, precision, Shelf(cache, space_id), compiled=compiled)
     return embedder_on(runs, checkpoint, name, space_id, pixels, strict_length=strict_length)
 
 
@@ -89,9 +100,13 @@ def open_backend(
     backend: BackendChoice | None = None,
     precision: PrecisionChoice = "fp32",
     shelf: Shelf | None = None,
+    *,
+    compiled: bool = False,
 ) -> Backend:
     """What runs the towers of this checkpoint. Raises ClipwrightError where the machine lacks what is asked for."""
     name, chosen = choose(backend, precision)
+    if compiled and name != "torch":
+        raise ClipwrightError(f"{name} compiles by itself; --compile goes with --backend torch")
     if name == "onnx":
         from clipwright.embedding.backends.onnx import OnnxBackend
 
@@ -106,7 +121,7 @@ def open_backend(
         raise MissingExtraError("--backend torch", "train")
     from clipwright.embedding.backends.torch import TorchBackend
 
-    return TorchBackend.from_checkpoint(checkpoint, threads, chosen)
+    return TorchBackend.from_checkpoint(checkpoint, threads, chosen, compiled=compiled)
 
 
 def choose(backend: BackendChoice | None, precision: PrecisionChoice) -> tuple[BackendName, Precision]:

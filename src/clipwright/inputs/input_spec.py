@@ -8,6 +8,15 @@ from typing import Literal
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 
+TextCleaning = Literal["none", "lower", "canonical", "lower_case", "mended", "mended_canonical"]
+"""What happens to a text before it is encoded, besides what the tokenizer's own document does.
+
+lower: mojibake mended, HTML entities resolved, white space joined, lower case (as OpenAI's tokenizer).
+canonical: punctuation left out, white space joined, lower case (as SigLIP's in transformers).
+lower_case: lower case and nothing else (as SigLIP 2's in transformers).
+mended: mojibake mended, HTML entities resolved, white space joined (OpenCLIP's habit with foreign tokenizers).
+mended_canonical: both, with a space for each underscore (OpenCLIP's "canonicalize")."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
@@ -28,9 +37,7 @@ class InputSpec:
 
     context_length: int
     """The most tokens a text may have, start and end included; a longer text is cut and keeps its end."""
-    text_cleaning: Literal["none", "lower", "canonical"] = "lower"
-    """lower: mojibake mended, HTML entities resolved, white space joined, lower case (as OpenAI's tokenizer).
-    canonical: punctuation left out, white space joined, lower case (as SigLIP's)."""
+    text_cleaning: TextCleaning = "lower"
     padding: Literal["longest", "context"] = "longest"
     """What a batch of texts is padded to: its longest, or the whole context (for towers that see the padding)."""
     start_id: int | None
@@ -43,5 +50,7 @@ class InputSpec:
             raise ValueError(f"image_size must be at least 1, not {self.image_size}")
         if self.context_length < 3:
             raise ValueError(f"context_length must be at least 3, not {self.context_length}")
+        if (len(self.mean), len(self.std), len(self.fill)) != (3, 3, 3):
+            raise ValueError(f"mean, std and fill have three channels, not {self.mean}, {self.std} and {self.fill}")
         if min(self.std) <= 0:
             raise ValueError(f"std must be above 0, not {self.std}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import json
 from importlib import resources
 
 from tokenizers import pre_tokenizers
@@ -22,3 +23,16 @@ def openai_tokenizer() -> str:
     symbols = sorted(pre_tokenizers.ByteLevel.alphabet())  # as OpenAI orders them: bytes that can be printed first
     ordered = [*symbols, *(symbol + END_OF_WORD for symbol in symbols), *(a + b for a, b in merges)]
     return byte_pair_document({symbol: number for number, symbol in enumerate(ordered)}, merges)
+
+
+def has_openai_vocabulary(document: str) -> bool:
+    """Whether a tokenizer's JSON document has the symbols and ids of OpenAI's, however it cleans and pads."""
+    return _symbols(document) == _symbols(openai_tokenizer())
+
+
+def _symbols(document: str) -> dict[str, int] | None:
+    try:
+        table = json.loads(document)
+        return dict(table["model"]["vocab"]) | {token["content"]: token["id"] for token in table["added_tokens"]}
+    except (ValueError, KeyError, TypeError):
+        return None  # whoever reads it says what is wrong with it

@@ -41,7 +41,7 @@ def _crop_start(excess: int, spec: InputSpec) -> int:
 def _fit_inside(image: Image.Image, spec: InputSpec) -> np.ndarray:
     size = spec.image_size
     long = max(image.size)
-    width, height = (max(1, round(size * side / long)) for side in image.size)
+    width, height = (max(1, round(side / (long / size))) for side in image.size)  # rounds as OpenCLIP does
     canvas = Image.new("RGB", (size, size), spec.fill)
     canvas.paste(
         image.resize((width, height), _FILTERS[spec.interpolation]), ((size - width) // 2, (size - height) // 2)

@@ -20,7 +20,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from clipwright.errors import TokenizerError
-from clipwright.inputs.input_spec import InputSpec
+from clipwright.inputs.input_spec import InputSpec, TextCleaning
 
 START = "<|startoftext|>"
 END = "<|endoftext|>"
@@ -34,14 +34,23 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @functools.lru_cache(maxsize=50_000)  # in training and serving the same texts come again and again
-def clean_text(text: str, cleaning: str) -> str:
-    """The text as the tokenizer is to see it; cleaning is InputSpec.text_cleaning."""
+def clean_text(text: str, cleaning: TextCleaning) -> str:
+    """The text as the tokenizer is to see it."""
     if cleaning == "none":
         return _whole_characters(text)
+    if cleaning == "lower_case":
+        return str(normalizers.Lowercase().normalize_str(_whole_characters(text)))  # letter by letter, as theirs
     if cleaning == "canonical":
-        return " ".join(_whole_characters(text).translate(_NO_PUNCTUATION).split()).lower()
-    text = html.unescape(html.unescape(ftfy.fix_text(text)))
-    return re.sub(r"\s+", " ", text).strip().lower()
+        return _canonical(_whole_characters(text))
+    mended = html.unescape(html.unescape(ftfy.fix_text(text)))
+    if cleaning == "mended_canonical":
+        return _canonical(mended.replace("_", " "))
+    joined = re.sub(r"\s+", " ", mended).strip()
+    return joined if cleaning == "mended" else joined.lower()
+
+
+def _canonical(text: str) -> str:
+    return " ".join(text.translate(_NO_PUNCTUATION).split()).lower()
 
 
 def _whole_characters(text: str) -> str:
@@ -117,15 +126,9 @@ def document_that_cleans(document: str, spec: InputSpec) -> tuple[str, dict[str,
     HTML entities are not resolved by such a document: the tokenizers library cannot do that.
     """
     encoder = _read_document(document)
-    space = normalizers.Replace(tokenizers.Regex(r"\s+"), " ")
-    if spec.text_cleaning == "lower":
-        encoder.normalizer = normalizers.Sequence([space, normalizers.Strip(), normalizers.Lowercase()])
-    elif spec.text_cleaning == "canonical":
-        marks = normalizers.Replace(tokenizers.Regex(f"[{re.escape(string.punctuation)}]"), "")
-        steps = [marks, space, normalizers.Strip(), normalizers.Lowercase()]
-        if encoder.normalizer is not None:
-            steps.append(encoder.normalizer)
-        encoder.normalizer = normalizers.Sequence(steps)
+    steps = _cleaning_steps(spec.text_cleaning)
+    if steps:
+        encoder.normalizer = normalizers.Sequence([*steps, *([encoder.normalizer] if encoder.normalizer else [])])
     ids = {"bos_token": spec.start_id, "eos_token": spec.end_id, "pad_token": spec.pad_id}
     special = {key: str(encoder.id_to_token(number)) for key, number in ids.items() if number is not None}
     if spec.pad_id not in encoder.get_added_tokens_decoder():
@@ -136,7 +139,25 @@ def document_that_cleans(document: str, spec: InputSpec) -> tuple[str, dict[str,
     return encoder.to_str(), special
 
 
-def train_tokenizer(captions: Iterable[str], vocab_size: int, cleaning: str = "lower") -> str:
+def _cleaning_steps(cleaning: TextCleaning) -> list[normalizers.Normalizer]:
+    """A cleaning as far as the tokenizers library has it."""
+    join: list[normalizers.Normalizer] = [normalizers.Replace(tokenizers.Regex(r"\s+"), " "), normalizers.Strip()]
+    lower: list[normalizers.Normalizer] = [normalizers.Lowercase()]
+    marks: list[normalizers.Normalizer] = [
+        normalizers.Replace(tokenizers.Regex(f"[{re.escape(string.punctuation)}]"), "")
+    ]
+    steps: dict[TextCleaning, list[normalizers.Normalizer]] = {
+        "none": [],
+        "lower": [*join, *lower],
+        "canonical": [*marks, *join, *lower],
+        "lower_case": lower,
+        "mended": join,
+        "mended_canonical": [normalizers.Replace("_", " "), *marks, *join, *lower],
+    }
+    return steps[cleaning]
+
+
+def train_tokenizer(captions: Iterable[str], vocab_size: int, cleaning: TextCleaning = "lower") -> str:
     """The JSON document of a byte-pair tokenizer learned from captions, at most vocab_size ids.
 
     Ids stand as in OpenAI's vocabulary: 256 bytes, the same at the end of a word, merges by rank, start, end; the end

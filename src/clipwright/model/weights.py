@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +35,21 @@ def build_model(config: ModelConfig, weights: Mapping[str, Any]) -> DualEncoder:
     check_shapes(config, {name: array.shape for name, array in weights.items()})
     with torch.device("meta"):
         model = DualEncoder(config)
-    tensors = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in weights.items()}
+    # The largest first: then at no time is there much beside the model itself.
+    ordered = sorted(weights.items(), key=lambda item: -math.prod(item[1].shape))
+    tensors = {name: torch.from_numpy(_copied(array)) for name, array in ordered}
     counters = {name: torch.zeros((), dtype=torch.int64) for name in model.state_dict() if name.endswith(_COUNTER)}
     model.load_state_dict(tensors | counters, assign=True)
     return model.eval()
+
+
+def _copied(array: Any) -> np.ndarray:
+    """A copy as float32. Pages of a memory-mapped file that were read for it leave the memory again."""
+    copy = np.array(array, np.float32)
+    for part in getattr(array, "parts", (array,)):
+        base = part
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+            base.madvise(mmap.MADV_DONTNEED)
+    return copy

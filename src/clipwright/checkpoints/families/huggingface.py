@@ -5,22 +5,26 @@ CLIPModel and SiglipModel are read (SigLIP 2 at a fixed resolution is saved as S
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint, JoinedRows
+from clipwright.checkpoints.families.openai import scalars
+from clipwright.checkpoints.families.special_tokens import special_ids
 from clipwright.errors import CheckpointError
-from clipwright.inputs.input_spec import InputSpec
+from clipwright.inputs.input_spec import InputSpec, TextCleaning
 from clipwright.inputs.openai_vocabulary import OPENAI_VOCAB_SIZE, openai_tokenizer
 from clipwright.model.config import Activation, ModelConfig, TextTransformerConfig, VisionTransformerConfig
 
 CONFIG_FILE = "config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
+PROCESSOR_FILE = "processor_config.json"
+"""Since transformers 5 the table of the former stands in this one, under 'image_processor'."""
 ACTIVATIONS: dict[str, Activation] = {"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh"}
 _DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "clip": {
@@ -59,7 +63,7 @@ _DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
             "hidden_act": "gelu_pytorch_tanh",
             "layer_norm_eps": 1e-6,
             "pad_token_id": 1,
-            "eos_token_id": 49407,
+            "eos_token_id": 1,  # transformers' 49407 lies outside of every vocabulary of SigLIP
         },
         "vision_config": {
             "hidden_size": 768,
@@ -96,8 +100,30 @@ _RENAMES = [
     (r"\bmlp\.fc1\.", "mlp.up."),
     (r"\bmlp\.fc2\.", "mlp.down."),
 ]
+_NOT_BUILT = {
+    "siglip2": "towers that read pictures of any shape (NaFlex)",
+    "metaclip_2": "multilingual text towers",
+    "altclip": "multilingual text towers",
+    "chinese_clip": "text towers of BERT's kind",
+    "clip_text_model": "models of a text tower alone",
+    "clip_vision_model": "models of an image tower alone",
+    "siglip_text_model": "models of a text tower alone",
+    "siglip_vision_model": "models of an image tower alone",
+}
+"""Relatives that people may take for what is read here, by model_type."""
+_IMAGE_PROCESSORS = re.compile(r"(CLIP|Siglip|ViT)(ImageProcessor|FeatureExtractor)(Fast|Pil)?")
+_FILTERS: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
+_CLEANINGS: dict[str, TextCleaning] = {
+    "SiglipTokenizer": "canonical",
+    "GemmaTokenizer": "lower_case",
+    "Siglip2Tokenizer": "lower_case",
+}
+"""What SigLIP's tokenizers do before tokenizer.json: by tokenizer_class, less a 'Fast' behind it."""
+_SIGLIP_TOKENIZERS = {32_000: "SiglipTokenizer", 250_000: "SiglipTokenizer", 256_000: "GemmaTokenizer"}
+"""By size of the vocabulary, where tokenizer_config.json is silent."""
+logger = logging.getLogger(__name__)
 _QUERY = re.compile(r"(.*)\.self_attn\.q_proj\.(weight|bias)")
-_THIRD = re.compile(r".*\.self_attn\.[kv]_proj\.(weight|bias)")
+_KEY_OR_VALUE = re.compile(r"(.*)\.self_attn\.[kv]_proj\.(weight|bias)")
 
 
 def read_huggingface(
@@ -113,17 +139,19 @@ def read_huggingface(
     """
     kind = config.get("model_type")
     if kind not in _DEFAULTS:
-        raise CheckpointError(f"{CONFIG_FILE} is of a {kind!r} model; clipwright reads {', '.join(_DEFAULTS)}")
+        raise CheckpointError(_refusal(kind))
     if preprocessor is None:
         raise CheckpointError(
-            f"{PREPROCESSOR_FILE} is missing, so it is not stated how pictures are prepared; add it to the folder"
+            f"{PREPROCESSOR_FILE} is missing, and {PROCESSOR_FILE} with an image_processor too, so it is not stated how"
+            " pictures are prepared; add one to the folder"
         )
-    text, vision = (_DEFAULTS[kind][part] | _legacy(config, part) for part in ("text_config", "vision_config"))
     try:
+        text, vision = (_tower(config, kind, part) for part in ("text_config", "vision_config"))
         model = _read_clip(config, text, vision) if kind == "clip" else _read_siglip(text, vision)
         spec = _read_spec(preprocessor, model, text, tokenizer, tokenizer_config)
     except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{CONFIG_FILE} or {PREPROCESSOR_FILE} does not fit: {error!r}") from error
+        what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        raise CheckpointError(f"{CONFIG_FILE} or {PREPROCESSOR_FILE} does not fit: {what}") from error
     if tokenizer is None and model.text.vocab_size == OPENAI_VOCAB_SIZE:
         tokenizer = openai_tokenizer()
     return Checkpoint(
@@ -135,9 +163,36 @@ def read_huggingface(
     )
 
 
-def _legacy(config: Mapping[str, Any], part: str) -> dict[str, Any]:
-    """A tower's table. Early files repeat it as text_config_dict, which then counts."""
-    table = dict(config.get(part) or {}) | dict(config.get(f"{part}_dict") or {})
+def _refusal(kind: object) -> str:
+    if not isinstance(kind, str):
+        return f"{CONFIG_FILE} states no model_type; clipwright reads {' and '.join(_DEFAULTS)}"
+    lacking = f"has no {_NOT_BUILT[kind]}" if kind in _NOT_BUILT else f"reads {' and '.join(_DEFAULTS)}"
+    return f"{CONFIG_FILE} is of a {kind!r} model; clipwright {lacking}"
+
+
+def _tower(config: Mapping[str, Any], kind: str, part: str) -> dict[str, Any]:
+    """A tower's table, with what it leaves out at transformers' default.
+
+    Early files of CLIP repeat it as text_config_dict, which counts more: what that one leaves out is at its default
+    even where text_config says otherwise (CLIPConfig of transformers 5.23.0).
+    """
+    defaults, table, told = _DEFAULTS[kind][part], _stated(config, part), f"{part}.hidden_act"
+    repeated = config.get(f"{part}_dict") if kind == "clip" else None
+    if repeated is not None:
+        dictated = defaults | _stated(config, f"{part}_dict")
+        said = table.get("hidden_act", dictated["hidden_act"])
+        if said != dictated["hidden_act"]:
+            logger.warning("%s says %r, but %s_dict, which counts more, %r", told, said, part, dictated["hidden_act"])
+        table |= dictated
+    elif kind == "clip" and "hidden_act" not in table:
+        logger.warning("%s does not state %s; %r is taken, as transformers does", CONFIG_FILE, told, "quick_gelu")
+    return defaults | table
+
+
+def _stated(config: Mapping[str, Any], part: str) -> dict[str, Any]:
+    table = config.get(part) or {}
+    if not isinstance(table, Mapping):
+        raise CheckpointError(f"{CONFIG_FILE}: {part} is no table")
     return {key: value for key, value in table.items() if value is not None}
 
 
@@ -148,7 +203,20 @@ def _activation(table: Mapping[str, Any]) -> Activation:
     return ACTIVATIONS[name]
 
 
+def _side(table: Mapping[str, Any], key: str) -> int:
+    """The side of a square, which may be given as one number or as two."""
+    value = table[key]
+    if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise CheckpointError(f"{CONFIG_FILE}: vision_config.{key} is {value!r}; clipwright's towers read squares")
+    return value
+
+
 def _common(table: Mapping[str, Any]) -> dict[str, Any]:
+    for key in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
+        if isinstance(table[key], bool) or not isinstance(table[key], int):
+            raise CheckpointError(f"{CONFIG_FILE}: {key} must be a whole number, not {table[key]!r}")
     return {
         "width": table["hidden_size"],
         "layers": table["num_hidden_layers"],
@@ -163,7 +231,7 @@ def _read_clip(config: Mapping[str, Any], text: Mapping[str, Any], vision: Mappi
     return ModelConfig(
         embed_dim=config.get("projection_dim", 512),
         vision=VisionTransformerConfig(
-            image_size=vision["image_size"], patch_size=vision["patch_size"], **_common(vision)
+            image_size=_side(vision, "image_size"), patch_size=_side(vision, "patch_size"), **_common(vision)
         ),
         text=TextTransformerConfig(
             context_length=text["max_position_embeddings"], vocab_size=text["vocab_size"], **_common(text)
@@ -181,8 +249,8 @@ def _read_siglip(text: Mapping[str, Any], vision: Mapping[str, Any]) -> ModelCon
         embed_dim=width,
         scores="sigmoid",
         vision=VisionTransformerConfig(
-            image_size=vision["image_size"],
-            patch_size=vision["patch_size"],
+            image_size=_side(vision, "image_size"),
+            patch_size=_side(vision, "patch_size"),
             pool="attention",
             patch_bias=True,
             input_norm=False,
@@ -207,30 +275,29 @@ def _read_spec(
     tokenizer: str | None,
     tokenizer_config: Mapping[str, Any],
 ) -> InputSpec:
-    size, image_size = preprocessor["size"], model.vision.image_size
-    short = size if isinstance(size, int) else size.get("shortest_edge")
-    squash = short is None
-    cropped = preprocessor.get("crop_size", image_size) if not squash else size
-    sides = {cropped} if isinstance(cropped, int) else {cropped["height"], cropped["width"]}
-    if sides != {image_size} or short not in (None, image_size) or not preprocessor.get("do_resize", True):
-        raise CheckpointError(f"{PREPROCESSOR_FILE} makes pictures of another size than the {image_size} of the tower")
-    if not squash and not preprocessor.get("do_center_crop", True):
-        raise CheckpointError(f"{PREPROCESSOR_FILE} leaves pictures longer than they are wide; the tower reads squares")
+    processor = preprocessor.get("image_processor_type") or preprocessor.get("feature_extractor_type")
+    if processor is not None and not _IMAGE_PROCESSORS.fullmatch(str(processor)):
+        raise CheckpointError(f"{PREPROCESSOR_FILE} is of a {processor!r}, which is not known here")
+    resample = preprocessor.get("resample")
+    if resample is None:
+        logger.warning("%s does not state resample; bicubic is taken, as transformers does", PREPROCESSOR_FILE)
+    elif resample not in _FILTERS:
+        raise CheckpointError(f"{PREPROCESSOR_FILE}: the filter {resample} is not known here")
+    if not preprocessor.get("do_rescale", True):
+        raise CheckpointError(f"{PREPROCESSOR_FILE} leaves pixels at 0 to 255; clipwright scales them by 1/255")
     if not math.isclose(preprocessor.get("rescale_factor", 1 / 255), 1 / 255, rel_tol=1e-6):
         raise CheckpointError(f"{PREPROCESSOR_FILE} scales by {preprocessor['rescale_factor']}; 1/255 is known here")
-    filters = {2: "bilinear", 3: "bicubic"}
-    if preprocessor.get("resample", 3) not in filters:
-        raise CheckpointError(f"{PREPROCESSOR_FILE}: the filter {preprocessor['resample']} is not known here")
+    normalised = preprocessor.get("do_normalize", True)
     start, end, pad = _special_ids(model, text, tokenizer, tokenizer_config)
     return InputSpec(
-        image_size=image_size,
-        resize="squash" if squash else "shortest",
+        image_size=model.vision.image_size,
+        resize=_resize(preprocessor, model.vision.image_size, str(processor)),
         crop_rounding="floor",
-        interpolation=filters[preprocessor.get("resample", 3)],  # type: ignore[arg-type]
-        mean=tuple(map(float, preprocessor["image_mean"])),  # type: ignore[arg-type]
-        std=tuple(map(float, preprocessor["image_std"])),  # type: ignore[arg-type]
+        interpolation=_FILTERS[3 if resample is None else resample],
+        mean=_channels(preprocessor, "image_mean") if normalised else (0.0, 0.0, 0.0),
+        std=_channels(preprocessor, "image_std") if normalised else (1.0, 1.0, 1.0),
         context_length=model.text.context_length,
-        text_cleaning=_cleaning(model, tokenizer),
+        text_cleaning=_cleaning(model, tokenizer, tokenizer_config),
         padding="longest" if model.text.causal else "context",
         start_id=start,
         end_id=end,
@@ -238,67 +305,87 @@ def _read_spec(
     )
 
 
-_SIGLIP_VOCAB_SIZE = 32000
-"""Of SigLIP's first tokenizer, whose texts lose their punctuation before tokenizer.json sees them."""
+def _resize(preprocessor: Mapping[str, Any], image_size: int, processor: str) -> Literal["squash", "shortest"]:
+    """How pictures become squares of image_size. Early files give sizes as one number, later ones as tables."""
+    size = preprocessor.get("size")
+    if not isinstance(size, int | Mapping) or not preprocessor.get("do_resize", True):
+        raise CheckpointError(f"{PREPROCESSOR_FILE} does not say to which size pictures are brought")
+    short = size if isinstance(size, int) else size.get("shortest_edge")
+    crops = preprocessor.get("do_center_crop", not processor.startswith("Siglip"))
+    if short is not None and not crops:
+        raise CheckpointError(f"{PREPROCESSOR_FILE} leaves pictures longer than they are wide; the tower reads squares")
+    square = size if short is None else preprocessor.get("crop_size", short)
+    sides = {square} if isinstance(square, int) else {square.get("height"), square.get("width")}
+    if sides != {image_size} or short not in (None, image_size):
+        raise CheckpointError(
+            f"{PREPROCESSOR_FILE} makes pictures of another size ({size}) than the {image_size} of the tower"
+        )
+    return "squash" if short is None else "shortest"
 
 
-def _cleaning(model: ModelConfig, tokenizer: str | None) -> Any:
+def _channels(preprocessor: Mapping[str, Any], key: str) -> tuple[float, float, float]:
+    values = preprocessor.get(key)
+    if values is None:
+        raise CheckpointError(f"{PREPROCESSOR_FILE} does not state {key}; add it")
+    if not isinstance(values, list) or len(values) != 3 or not all(isinstance(value, int | float) for value in values):
+        raise CheckpointError(f"{PREPROCESSOR_FILE}: {key} must be three numbers, not {values!r}")
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _cleaning(model: ModelConfig, tokenizer: str | None, tokenizer_config: Mapping[str, Any]) -> TextCleaning:
     if model.text.causal:
         return "lower" if tokenizer is None else "none"  # tokenizer.json cleans by itself
-    return "canonical" if model.text.vocab_size == _SIGLIP_VOCAB_SIZE else "none"
+    kind = str(tokenizer_config.get("tokenizer_class") or "").removesuffix("Fast")
+    kind = kind or _SIGLIP_TOKENIZERS.get(model.text.vocab_size, "")
+    if not kind and tokenizer is not None:
+        logger.warning("tokenizer_config.json states no tokenizer_class; texts are cleaned by tokenizer.json alone")
+    if kind == "SiglipTokenizer" and not tokenizer_config.get("do_lower_case", True):
+        raise CheckpointError("tokenizer_config.json: SigLIP's texts without do_lower_case are not known here")
+    return _CLEANINGS.get(kind, "none")
 
 
 def _special_ids(
     model: ModelConfig, text: Mapping[str, Any], tokenizer: str | None, tokenizer_config: Mapping[str, Any]
 ) -> tuple[int | None, int, int]:
     """The ids of start, end and padding. What the tokenizer says of them counts more than the config."""
-    ids = _token_ids(tokenizer)
-
-    def look_up(key: str, default: int) -> int:
-        token = tokenizer_config.get(key)
-        token = token.get("content") if isinstance(token, Mapping) else token
-        return ids.get(token, default) if isinstance(token, str) else default
-
-    end, start = text["eos_token_id"], text.get("bos_token_id", 0)
+    told = special_ids(tokenizer, tokenizer_config)
+    end, start, pad = text["eos_token_id"], text.get("bos_token_id", 0), text["pad_token_id"]
     if model.text.causal and end == _HISTORICAL_EOS:
         end, start = model.text.vocab_size - 1, model.text.vocab_size - 2
+    if not model.text.causal and model.text.vocab_size in _SIGLIP_TOKENIZERS:  # their configs say 49407
+        gemma = _SIGLIP_TOKENIZERS[model.text.vocab_size] == "GemmaTokenizer"
+        end, pad = 1, 0 if gemma else 1
     return (
-        look_up("bos_token", start) if model.text.causal else None,
-        look_up("eos_token", end),
-        look_up("pad_token", text["pad_token_id"]),
+        told.get("bos_token", start) if model.text.causal else None,
+        told.get("eos_token", end),
+        told.get("pad_token", pad),
     )
-
-
-def _token_ids(tokenizer: str | None) -> dict[str, int]:
-    if tokenizer is None:
-        return {}
-    try:
-        return {token["content"]: token["id"] for token in json.loads(tokenizer).get("added_tokens", ())}
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"tokenizer.json cannot be read: {error!r}") from error
 
 
 def _weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | JoinedRows]:
     weights: dict[str, np.ndarray | JoinedRows] = {}
     for name, array in tensors.items():
-        if name.endswith("position_ids") or _THIRD.fullmatch(name):
-            continue
-        query = _QUERY.fullmatch(name)
+        query, other = _QUERY.fullmatch(name), _KEY_OR_VALUE.fullmatch(name)
+        if name.endswith("position_ids") or (other and f"{other[1]}.self_attn.q_proj.{other[2]}" in tensors):
+            continue  # the latter are joined to their query
         if query is not None:
             parts = [f"{query[1]}.self_attn.{letter}_proj.{query[2]}" for letter in "qkv"]
-            missing = [part for part in parts if part not in tensors]
-            if not missing:
-                weights[_rename(f"{query[1]}.attention.qkv.{query[2]}")] = JoinedRows([tensors[p] for p in parts])
-        elif name.startswith("vision_model.head.attention.in_proj_"):
+            if all(part in tensors for part in parts):
+                weights[_rename(f"{query[1]}.attention.qkv.{query[2]}")] = _joined(parts, tensors)
+        elif name.startswith("vision_model.head.attention.in_proj_") and array.shape[0] % 3 == 0:
             part = name.rpartition("_")[2]
             for ours, third in zip(("query", "key", "value"), np.split(array, 3), strict=True):
                 weights[f"vision.head.{ours}.{part}"] = third
         else:
             weights[_rename(name)] = array.reshape(-1) if name.endswith("head.probe") else array
-    for name in ("logit_scale", "logit_bias"):
-        if name in weights:
-            weights[name] = np.asarray(weights[name]).reshape(())
-    return weights
+    return weights | scalars(weights)
+
+
+def _joined(parts: list[str], tensors: Mapping[str, np.ndarray]) -> JoinedRows:
+    if len({tensors[part].shape for part in parts}) > 1:
+        shapes = ", ".join(f"{part} {tensors[part].shape}" for part in parts)
+        raise CheckpointError(f"the weights do not fit their config: these should have one shape: {shapes}")
+    return JoinedRows([tensors[part] for part in parts])
 
 
 def _rename(name: str) -> str:

@@ -5,12 +5,13 @@ The architecture is read off the shapes, as OpenAI's own code does (github.com/o
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 
 import numpy as np
 
-from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.checkpoints.checkpoint import Checkpoint, JoinedRows
 from clipwright.errors import CheckpointError
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.openai_vocabulary import OPENAI_VOCAB_SIZE, openai_tokenizer
@@ -23,6 +24,9 @@ from clipwright.model.config import (
 )
 
 _HEAD_WIDTH = 64
+_MARKS = {"visual.conv1.weight", "text_projection", "token_embedding.weight", "positional_embedding", "ln_final.weight"}
+"""Names that only these layouts have; a file that lacks one of them is damaged."""
+_SHOWING = {"visual.conv1.weight", "ln_final.weight"}
 _ALL_TENSORS = re.compile(r"input_resolution|context_length|vocab_size|(.*\.)?(num_batches_tracked|attn_mask)")
 """What is in a file but is no weight."""
 _RENAMES = [
@@ -61,19 +65,40 @@ _PARTS = [
 ]
 _TRANSPOSED = ("vision.projection.weight", "text.projection.weight")
 """Multiplied from the right in this layout."""
+logger = logging.getLogger(__name__)
 
 
 def is_openai(tensors: Mapping[str, np.ndarray]) -> bool:
-    """Whether these are the tensors of a CLIP in OpenAI's names."""
-    return {"text_projection", "ln_final.weight", "visual.conv1.weight"} <= tensors.keys()
+    """Whether these are the tensors of a CLIP in OpenAI's names; one of its marks may be missing."""
+    return len(_MARKS & tensors.keys()) >= len(_MARKS) - 1
+
+
+def says_all(tensors: Mapping[str, np.ndarray]) -> bool:
+    """Whether such tensors show that they are OpenAI's own, so that activation and heads are known too.
+
+    OpenAI's archives hold their sizes as numbers, and OpenAI's weights have two precisions.
+    """
+    if not tensors.keys() >= _SHOWING:
+        return False
+    kernel, norm = tensors["visual.conv1.weight"], tensors["ln_final.weight"]
+    return "input_resolution" in tensors or (kernel.dtype == np.float16 and norm.dtype == np.float32)
 
 
 def read_openai(tensors: Mapping[str, np.ndarray]) -> Checkpoint:
     """The checkpoint in these tensors, in whatever precision they are. Raises CheckpointError where shapes lie."""
     try:
         config = _config(tensors)
-    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+    except KeyError as error:
+        raise CheckpointError(f"the weights do not fit OpenAI's layout: {error.args[0]} is missing") from error
+    except (IndexError, ValueError, ZeroDivisionError) as error:
         raise CheckpointError(f"the shapes of these tensors make no CLIP of OpenAI's: {error}") from error
+    if not says_all(tensors):
+        logger.warning(
+            "the file does not say which activation and which heads these weights want; OpenAI's are taken (QuickGELU,"
+            " %d numbers a head); for a model of OpenCLIP name the folder that holds its %s",
+            _HEAD_WIDTH,
+            "open_clip_config.json",
+        )
     known = config.text.vocab_size == OPENAI_VOCAB_SIZE
     spec = InputSpec(
         image_size=config.vision.image_size,
@@ -82,11 +107,12 @@ def read_openai(tensors: Mapping[str, np.ndarray]) -> Checkpoint:
         end_id=config.text.vocab_size - 1,
         pad_id=0,
     )
+    weights = rename(tensors, isinstance(config.vision, ResNetConfig))
     return Checkpoint(
         config=config,
         spec=spec,
         tokenizer=openai_tokenizer() if known else None,
-        weights=rename(tensors, isinstance(config.vision, ResNetConfig)),
+        weights=weights | scalars(weights),
         provenance={"layout": "openai"},
     )
 
@@ -99,6 +125,12 @@ def rename(tensors: Mapping[str, np.ndarray], resnet: bool) -> dict[str, np.ndar
             ours = _rename_one(name, resnet)
             weights[ours] = array.T if ours in _TRANSPOSED and array.ndim == 2 else array
     return weights
+
+
+def scalars(weights: Mapping[str, np.ndarray | JoinedRows]) -> dict[str, np.ndarray]:
+    """Scale and bias of the scores without axes; some files give them one."""
+    found = {name: np.asarray(weights[name]) for name in ("logit_scale", "logit_bias") if name in weights}
+    return {name: array.reshape(()) for name, array in found.items() if array.size == 1}
 
 
 def _rename_one(name: str, resnet: bool) -> str:
@@ -126,7 +158,7 @@ def _config(tensors: Mapping[str, np.ndarray]) -> ModelConfig:
 
 
 def _vision(tensors: Mapping[str, np.ndarray]) -> VisionConfig:
-    if "visual.proj" in tensors:
+    if "visual.class_embedding" in tensors:
         width, _, patch_size, _ = tensors["visual.conv1.weight"].shape
         side = round((tensors["visual.positional_embedding"].shape[0] - 1) ** 0.5)
         return VisionTransformerConfig(

@@ -5,17 +5,22 @@ Every key of the config either decides something here, is known to change nothin
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint, JoinedRows
-from clipwright.checkpoints.families.openai import rename
-from clipwright.errors import CheckpointError, RecipeError
-from clipwright.inputs.input_spec import OPENAI_MEAN, OPENAI_STD, InputSpec
-from clipwright.inputs.openai_vocabulary import OPENAI_VOCAB_SIZE, openai_tokenizer
+from clipwright.checkpoints.families.openai import rename, scalars
+from clipwright.checkpoints.families.special_tokens import special_ids
+from clipwright.errors import CheckpointError, TokenizerError
+from clipwright.inputs.input_spec import OPENAI_MEAN, OPENAI_STD, InputSpec, TextCleaning
+from clipwright.inputs.openai_vocabulary import OPENAI_VOCAB_SIZE, has_openai_vocabulary, openai_tokenizer
+from clipwright.inputs.tokenizer import end_ids
 from clipwright.model.config import (
     Activation,
     ModelConfig,
@@ -32,8 +37,6 @@ _NO_EFFECT = {
     "timm_drop",
     "timm_drop_path",
     "timm_proj_bias",
-    "hf_tokenizer_name",
-    "tokenizer_mode",
     "output_tokens",
     "attn_pooler_queries",
     "attn_pooler_heads",
@@ -44,8 +47,15 @@ _NO_EFFECT = {
 }
 """Keys that matter in training only, or belong to something that is refused by another key."""
 _TIMM_NAME = re.compile(r"vit_(base|large|so400m|giantopt)_patch\d+_siglip_\d+")
-_C4_VOCAB_SIZE = 32000
-"""SigLIP's first vocabulary pads with its end token 1; the later one, of 256,000, with 0."""
+_SIGLIP_PADS = {32_000: 1, 250_000: 1, 256_000: 0}
+"""What pads a text, by the size of SigLIP's vocabulary: the first two have no id of their own for it; the end pads."""
+_SIGLIP_END = 1
+_CLEANINGS: dict[str, TextCleaning] = {
+    "lower": "lower",
+    "whitespace": "mended",
+    "canonicalize": "mended_canonical",
+}
+"""What OpenCLIP calls the ways of cleaning a text."""
 TIMM_HEADS = {"base": 12, "large": 16, "so400m": 16, "giantopt": 16}
 """Attention heads of timm's SigLIP towers, which shapes do not show (timm 1.0.31, vision_transformer.py)."""
 _TIMM_TANH = re.compile(r"vit_(base_patch32_siglip_256|large_patch16_siglip_512|so400m_patch16_.*|giantopt_.*)")
@@ -68,6 +78,9 @@ _TIMM_RENAMES = [
 ]
 
 
+logger = logging.getLogger(__name__)
+
+
 class _Table:
     """A table of the config whose keys must all be asked for."""
 
@@ -81,6 +94,36 @@ class _Table:
         value = self._table.get(key, default)
         return default if value is None else value
 
+    def whole(self, key: str, default: int | None = None) -> int:
+        value = self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise CheckpointError(f"{CONFIG_FILE}: {self._where}.{key} must be a whole number above 0, not {value!r}")
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        value = self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise CheckpointError(f"{CONFIG_FILE}: {self._where}.{key} must be a number, not {value!r}")
+        return float(value)
+
+    def side(self, key: str, default: int) -> int:
+        """The side of a square, which may be given as one number or as two."""
+        value = self.get(key, default)
+        if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
+            value = value[0]
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise CheckpointError(f"{CONFIG_FILE}: {self._where}.{key} is {value!r}; clipwright's towers read squares")
+        return value
+
+    def channels(self, key: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
+        value = self.get(key, default)
+        if not isinstance(value, list | tuple) or len(value) != 3 or not all(isinstance(v, int | float) for v in value):
+            raise CheckpointError(f"{CONFIG_FILE}: {self._where}.{key} must be three numbers, not {value!r}")
+        return float(value[0]), float(value[1]), float(value[2])
+
+    def states(self, key: str) -> bool:
+        return self._table.get(key) is not None
+
     def refuse(self, key: str, accepted: Any, lacking: str) -> None:
         """Raises CheckpointError where key asks for something other than what is accepted, or the default."""
         value = self.get(key, accepted)
@@ -93,52 +136,88 @@ class _Table:
             raise CheckpointError(f"{CONFIG_FILE}: {self._where} has the key {unknown[0]!r}, which is not known here")
 
 
-def read_openclip(config: object, tensors: Mapping[str, np.ndarray], tokenizer: str | None) -> Checkpoint:
+def read_openclip(
+    config: object,
+    tensors: Mapping[str, np.ndarray],
+    tokenizer: str | None,
+    tokenizer_config: Mapping[str, Any],
+) -> Checkpoint:
     """The checkpoint of a parsed open_clip_config.json and its tensors.
 
-    tokenizer: the tokenizer.json beside them, where there is one. Raises CheckpointError for towers that are not built
-    here, and for settings that are not known.
+    tokenizer: the text of the tokenizer.json beside them, where there is one. Raises CheckpointError for towers that
+    are not built here, and for settings that are not known.
     """
     root = _Table(config, "the file")
     top = _Table(root.get("model_cfg", None), "model_cfg")
     preprocess = _Table(root.get("preprocess_cfg", {}), "preprocess_cfg")
     try:
-        model = _read_model(top, tensors)
-        spec = _read_spec(preprocess, model, _cleans_as_siglip(config))
-    except (ValueError, TypeError, KeyError, RecipeError) as error:
+        model, text = _read_model(top, tensors)
+        if model.text.vocab_size == OPENAI_VOCAB_SIZE:
+            tokenizer, text = _openai_or_own(tokenizer, text)
+        spec = _read_spec(preprocess, model, text.cleaning, tokenizer, tokenizer_config)
+    except (ValueError, TypeError, KeyError, ZeroDivisionError) as error:
         raise CheckpointError(f"{CONFIG_FILE} does not fit: {error}") from error
-    if model.text.vocab_size == OPENAI_VOCAB_SIZE and tokenizer is None:
-        tokenizer = openai_tokenizer()
     return Checkpoint(
         config=model,
         spec=spec,
         tokenizer=tokenizer,
-        weights=_weights(tensors, model),
+        weights=_weights(tensors, model, text.projected),
         provenance={"layout": "openclip"},
     )
 
 
-def _cleans_as_siglip(config: Any) -> bool:
-    """Whether the tokenizer's settings ask for SigLIP's cleaning."""
-    text = config["model_cfg"]["text_cfg"]
-    cleaning = (text.get("tokenizer_kwargs") or {}).get("clean", "whitespace")
-    if cleaning not in ("canonicalize", "whitespace"):
+@dataclass(frozen=True)
+class _TextPart:
+    """What text_cfg says."""
+
+    config: TextTransformerConfig
+    tokenizer: str | None
+    """The name of a tokenizer of transformers; None: OpenCLIP's own, which is OpenAI's."""
+    cleaning: TextCleaning
+    projected: bool
+    """Whether there is a projection; if not, it is as if by a matrix that changes nothing."""
+
+
+def _read_tokenizer(table: _Table) -> tuple[str | None, TextCleaning]:
+    name = table.get("hf_tokenizer_name", "") or None
+    table.refuse("tokenizer_mode", "", "such a way of encoding texts")
+    options = _Table(table.get("tokenizer_kwargs", {}), "text_cfg.tokenizer_kwargs")
+    cleaning = options.get("clean", "whitespace" if name else "lower")
+    options.finish()
+    if cleaning not in _CLEANINGS:
         raise CheckpointError(f"{CONFIG_FILE}: texts cleaned as {cleaning!r} are not known here")
-    return bool(cleaning == "canonicalize")
+    return name, _CLEANINGS[cleaning]
 
 
-def _read_model(top: _Table, tensors: Mapping[str, np.ndarray]) -> ModelConfig:
-    embed_dim = top.get("embed_dim", None)
+def _openai_or_own(tokenizer: str | None, text: _TextPart) -> tuple[str, _TextPart]:
+    """The document that OpenCLIP would use for a text tower with as many ids as OpenAI's.
+
+    Without a name it takes OpenAI's, whatever tokenizer.json lies there: often a copy with the cleaning of another
+    library. One with other symbols can only be meant, since its ids mean nothing in OpenAI's.
+    """
+    if tokenizer is not None and (text.tokenizer is not None or not has_openai_vocabulary(tokenizer)):
+        return tokenizer, text
+    if text.tokenizer is not None:
+        logger.warning("%s names the tokenizer %r, which is not there; OpenAI's is taken", CONFIG_FILE, text.tokenizer)
+        text = dataclasses.replace(text, tokenizer=None, cleaning="lower")
+    return openai_tokenizer(), text
+
+
+def _read_model(top: _Table, tensors: Mapping[str, np.ndarray]) -> tuple[ModelConfig, _TextPart]:
+    embed_dim = top.whole("embed_dim")
     activation: Activation = "quick_gelu" if top.get("quick_gelu", False) else "gelu"
     top.refuse("multimodal_cfg", {}, "captioning towers (CoCa)")
     top.get("custom_text", False)
     top.get("init_logit_scale", 0)
     top.get("nonscalar_logit_scale", False)
     biased = top.get("init_logit_bias", None) is not None
-    vision = _read_vision(_Table(top.get("vision_cfg", None), "vision_cfg"), activation, embed_dim, tensors)
-    text = _read_text(_Table(top.get("text_cfg", None), "text_cfg"), activation)
+    text_table = _Table(top.get("text_cfg", None), "text_cfg")
+    text_table.refuse("hf_model_name", "", "text tower of that kind; multilingual towers are not built here")
+    vision = _read_vision(_Table(top.get("vision_cfg", None), "vision_cfg"), activation, tensors)
+    text = _read_text(text_table, activation, embed_dim)
     top.finish()
-    return ModelConfig(embed_dim=embed_dim, vision=vision, text=text, scores="sigmoid" if biased else "softmax")
+    scores: Literal["sigmoid", "softmax"] = "sigmoid" if biased else "softmax"
+    return ModelConfig(embed_dim=embed_dim, vision=vision, text=text.config, scores=scores), text
 
 
 def _refuse_custom_blocks(table: _Table) -> None:
@@ -147,9 +226,7 @@ def _refuse_custom_blocks(table: _Table) -> None:
         table.refuse(key, False, "such attention blocks")
 
 
-def _read_vision(
-    table: _Table, activation: Activation, embed_dim: int, tensors: Mapping[str, np.ndarray]
-) -> VisionConfig:
+def _read_vision(table: _Table, activation: Activation, tensors: Mapping[str, np.ndarray]) -> VisionConfig:
     name = table.get("timm_model_name", "")
     if name:
         return _read_timm(table, name, tensors)
@@ -158,19 +235,28 @@ def _read_vision(
     table.refuse("pool_type", "tok", "such pooling")
     table.refuse("final_ln_after_pool", False, "LayerNorm after the pooling")
     table.refuse("pos_embed_type", "learnable", "such embeddings of position")
-    image_size, layers, width = table.get("image_size", 224), table.get("layers", 12), table.get("width", 768)
-    head_width, patch_size, mlp_ratio = (
-        table.get(key, default) for key, default in (("head_width", 64), ("patch_size", 16), ("mlp_ratio", 4.0))
+    image_size, width, head_width = (
+        table.side("image_size", 224),
+        table.whole("width", 768),
+        table.whole("head_width", 64),
     )
+    patch_size, mlp_ratio = table.side("patch_size", 16), table.number("mlp_ratio", 4.0)
     no_norm = table.get("no_ln_pre", False)
     epsilon, activation = _kwargs(table, activation)
-    table.finish()
+    layers = table.get("layers", 12)
     if isinstance(layers, list):
+        table.finish()
+        if len(layers) != 4 or not all(isinstance(count, int) for count in layers):
+            raise CheckpointError(
+                f"{CONFIG_FILE}: vision_cfg.layers of a ResNet must be four whole numbers, not {layers}"
+            )
         first, second, third, fourth = layers
         heads = width * 32 // head_width
         return ResNetConfig(
             image_size=image_size, width=width, stage_blocks=(first, second, third, fourth), heads=heads
         )
+    layers = table.whole("layers", 12)
+    table.finish()
     return VisionTransformerConfig(
         image_size=image_size,
         patch_size=patch_size,
@@ -202,14 +288,18 @@ def _read_timm(table: _Table, name: str, tensors: Mapping[str, np.ndarray]) -> V
         raise CheckpointError(f"{CONFIG_FILE}: clipwright has no tower {name!r} of timm; only SigLIP's are built here")
     table.refuse("timm_pool", "map", "such pooling")
     table.refuse("timm_proj", "none", "such a projection")
-    image_size = table.get("image_size", 224)
+    image_size = table.side("image_size", 224)
     table.finish()
+    for needed in ("visual.trunk.patch_embed.proj.weight", "visual.trunk.blocks.0.mlp.fc1.weight"):
+        if needed not in tensors:
+            raise CheckpointError(f"the weights do not fit their config: {needed} is missing, which tells sizes")
     width, _, patch_size, _ = tensors["visual.trunk.patch_embed.proj.weight"].shape
+    blocks = (re.match(r"visual\.trunk\.blocks\.(\d+)\.", name) for name in tensors)
     return VisionTransformerConfig(
         image_size=image_size,
         patch_size=patch_size,
         width=width,
-        layers=sum(name.endswith(".norm1.weight") for name in tensors),
+        layers=1 + max(int(match[1]) for match in blocks if match),
         heads=TIMM_HEADS[match[1]],
         mlp_width=tensors["visual.trunk.blocks.0.mlp.fc1.weight"].shape[0],
         activation="gelu_tanh" if _TIMM_TANH.fullmatch(name) else "gelu",
@@ -221,65 +311,109 @@ def _read_timm(table: _Table, name: str, tensors: Mapping[str, np.ndarray]) -> V
     )
 
 
-def _read_text(table: _Table, activation: Activation) -> TextTransformerConfig:
-    table.refuse("hf_model_name", "", "text tower of that kind; multilingual towers are not built here")
+def _read_text(table: _Table, activation: Activation, embed_dim: int) -> _TextPart:
     _refuse_custom_blocks(table)
     table.refuse("embed_cls", False, "class token in texts (CoCa)")
     table.refuse("final_ln_after_pool", False, "LayerNorm after the pooling")
-    table.refuse("proj_type", "linear", "such a projection")
+    projected = table.get("proj_type", "linear") != "none"
+    if projected:
+        table.refuse("proj_type", "linear", "such a projection")
     for ignored in ("pad_id", "eos_id"):  # used with pool_type eos only, which is refused
         table.get(ignored, 0)
     pool = table.get("pool_type", "argmax")
     if pool not in ("argmax", "last"):
-        raise CheckpointError(f"{CONFIG_FILE}: text_cfg.pool_type is {pool!r}; clipwright has no such pooling")
-    width = table.get("width", 512)
+        lacking = "multilingual text towers" if pool == "eos" else "such pooling"
+        raise CheckpointError(f"{CONFIG_FILE}: text_cfg.pool_type is {pool!r}; clipwright has no {lacking}")
+    tokenizer, cleaning = _read_tokenizer(table)
+    width = table.whole("width", 512)
     epsilon, activation = _kwargs(table, activation)
     text = TextTransformerConfig(
-        context_length=table.get("context_length", 77),
-        vocab_size=table.get("vocab_size", OPENAI_VOCAB_SIZE),
+        context_length=table.whole("context_length", 77),
+        vocab_size=table.whole("vocab_size", OPENAI_VOCAB_SIZE),
         width=width,
-        layers=table.get("layers", 12),
-        heads=table.get("heads", 8),
-        mlp_width=int(width * table.get("mlp_ratio", 4.0)),
+        layers=table.whole("layers", 12),
+        heads=table.whole("heads", 8),
+        mlp_width=int(width * table.number("mlp_ratio", 4.0)),
         activation=activation,
         epsilon=epsilon,
         causal=not table.get("no_causal_mask", False),
         pool="last" if pool == "last" else "end",
-        projection_bias=bool(table.get("proj_bias", False)),
+        projection_bias=bool(table.get("proj_bias", False)) and projected,
     )
-    table.get("tokenizer_kwargs", {})
     table.finish()
-    return text
+    if not projected and width != embed_dim:
+        raise CheckpointError(f"{CONFIG_FILE}: without a projection, text_cfg.width {width} must be {embed_dim}")
+    return _TextPart(text, tokenizer, cleaning, projected)
 
 
-def _read_spec(table: _Table, model: ModelConfig, canonical: bool) -> InputSpec:
-    siglip = model.text.pool == "last"
-    vocab_size = model.text.vocab_size
+def _read_spec(
+    table: _Table,
+    model: ModelConfig,
+    cleaning: TextCleaning,
+    tokenizer: str | None,
+    tokenizer_config: Mapping[str, Any],
+) -> InputSpec:
     for ignored in ("size", "mode"):
         table.get(ignored, None)
+    for key in ("mean", "std"):
+        if not table.states(key):
+            logger.warning("%s does not state preprocess_cfg.%s; OpenAI's is taken, as OpenCLIP does", CONFIG_FILE, key)
     interpolation, resize = table.get("interpolation", "bicubic"), table.get("resize_mode", "shortest")
     if interpolation not in ("bicubic", "bilinear") or resize not in ("shortest", "squash", "longest"):
         raise CheckpointError(f"{CONFIG_FILE}: pictures resized {interpolation} and {resize} are not known here")
     fill = table.get("fill_color", 0)
+    start, end, pad = _special_ids(model, tokenizer, tokenizer_config)
     spec = InputSpec(
         image_size=model.vision.image_size,
         resize=resize,
         interpolation=interpolation,
         fill=(fill, fill, fill) if isinstance(fill, int) else tuple(fill),
-        mean=tuple(table.get("mean", OPENAI_MEAN)),
-        std=tuple(table.get("std", OPENAI_STD)),
+        mean=table.channels("mean", OPENAI_MEAN),
+        std=table.channels("std", OPENAI_STD),
         context_length=model.text.context_length,
-        text_cleaning="canonical" if canonical else "none" if siglip else "lower",
-        padding="longest" if model.text.causal and not siglip else "context",
-        start_id=None if siglip else vocab_size - 2,
-        end_id=1 if siglip else vocab_size - 1,
-        pad_id=1 if siglip and vocab_size == _C4_VOCAB_SIZE else 0,
+        text_cleaning=cleaning,
+        padding="longest" if model.text.causal and model.text.pool == "end" else "context",
+        start_id=start,
+        end_id=end,
+        pad_id=pad,
     )
     table.finish()
     return spec
 
 
-def _weights(tensors: Mapping[str, np.ndarray], model: ModelConfig) -> dict[str, np.ndarray | JoinedRows]:
+def _special_ids(
+    model: ModelConfig, tokenizer: str | None, tokenizer_config: Mapping[str, Any]
+) -> tuple[int | None, int, int]:
+    """The ids of start, end and padding."""
+    vocab_size = model.text.vocab_size
+    if model.text.pool == "end":  # read at the largest id
+        if tokenizer is not None:
+            _check_ends(tokenizer, vocab_size)
+        return vocab_size - 2, vocab_size - 1, 0
+    told = special_ids(tokenizer, tokenizer_config)
+    pad = told.get("pad_token", _SIGLIP_PADS.get(vocab_size))
+    if pad is None and tokenizer is not None:
+        raise CheckpointError(
+            f"tokenizer_config.json does not say which token pads a text, and a vocabulary of {vocab_size} is not known"
+        )
+    return None, told.get("eos_token", _SIGLIP_END), pad or 0
+
+
+def _check_ends(tokenizer: str, vocab_size: int) -> None:
+    try:
+        ends = end_ids(tokenizer)
+    except TokenizerError as error:
+        raise CheckpointError(f"tokenizer.json does not fit: {error}") from error
+    if ends != (vocab_size - 2, vocab_size - 1):
+        raise CheckpointError(
+            f"tokenizer.json starts and ends texts with the ids {ends[0]} and {ends[1]}, but the text tower reads at"
+            f" the largest id, {vocab_size - 1}"
+        )
+
+
+def _weights(
+    tensors: Mapping[str, np.ndarray], model: ModelConfig, projected: bool
+) -> dict[str, np.ndarray | JoinedRows]:
     flat = {
         name.removeprefix("text."): array for name, array in tensors.items() if not name.startswith("visual.trunk.")
     }
@@ -293,18 +427,20 @@ def _weights(tensors: Mapping[str, np.ndarray], model: ModelConfig) -> dict[str,
     for name, array in tensors.items():
         if name.startswith("visual.trunk."):
             renamed |= _rename_timm(name, array)
-    for name in ("logit_scale", "logit_bias"):
-        if name in renamed:
-            renamed[name] = np.asarray(renamed[name]).reshape(())
-    return renamed
+    if not projected:
+        if "text.projection.weight" in renamed:
+            raise CheckpointError(f"the weights do not fit {CONFIG_FILE}: text_projection is unknown")
+        renamed["text.projection.weight"] = np.eye(model.embed_dim, dtype=np.float32)
+    return renamed | scalars(renamed)
 
 
 def _rename_timm(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
     for pattern, replacement in _TIMM_RENAMES:
         name = re.sub(pattern, replacement, name)
-    if name.startswith("vision.head.kv."):
+    if name.startswith("vision.head.kv.") and array.shape[0] % 2 == 0:
         part = name.rpartition(".")[2]
         return dict(zip((f"vision.head.key.{part}", f"vision.head.value.{part}"), np.split(array, 2), strict=True))
-    if name in ("vision.position_embedding", "vision.head.probe"):
-        array = array.reshape(array.shape[-2:] if name.endswith("embedding") else array.shape[-1:])
+    axes = {"vision.position_embedding": 2, "vision.head.probe": 1}.get(name, array.ndim)
+    while array.ndim > axes and array.shape[0] == 1:
+        array = array[0]
     return {name: array}
