@@ -61,7 +61,10 @@ def main() -> None:
     photographs = photograph_set(FLICKR)
     for name in ["starter", *parser.parse_args().model]:
         checkpoint = load_checkpoint(name)
-        for label, model in ((Path(name).parent.name or name, checkpoint), ("outliers planted", with_outliers(checkpoint))):
+        for label, model in (
+            (Path(name).parent.name or name, checkpoint),
+            ("outliers planted", with_outliers(checkpoint)),
+        ):
             reference = functools.partial(embedder_from, model, name)
             for backend, precision in VARIANTS:
                 variant = functools.partial(reference, backend=backend, precision=precision)

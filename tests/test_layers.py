@@ -108,14 +108,15 @@ def test_importing_needs_no_torch(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("command", ["classify", "similarity", "embed", "bench", "info", "models"])
-def test_a_command_that_trains_nothing_never_imports_torch(command: str) -> None:
+@pytest.mark.parametrize("command", ["classify", "similarity", "embed", "bench", "info", "models", "export"])
+def test_a_command_that_trains_nothing_never_imports_torch(command: str, tmp_path: Path) -> None:
     photo = ROOT.parents[1] / "tests" / "data" / "reference" / "pictures" / "rocket.jpg"
     arguments = {
         "classify": [str(photo), "--labels", "rocket, cat"],
         "similarity": [str(photo), "--text", "a rocket"],
         "embed": [str(photo)],
         "bench": ["--quick", "--quiet"],
+        "export": ["starter", str(tmp_path / "graphs")],
     }.get(command, [])
     code = (
         "import sys; from clipwright.cli import root\n"

@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "Measure a model on a data set.",
     "bench": "Measure how fast a model is on this machine.",
     "models": "List the models that have a name.",
+    "export": "Write a model as ONNX graphs for other programs.",
     "info": "Show what a model is made of.",
 }
 """Each stands in commands/NAME.py, which is imported only when it is called."""

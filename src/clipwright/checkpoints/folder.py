@@ -53,9 +53,13 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _files_of(path: Path) -> tuple[Path, ...]:
-    if not path.is_dir():
+    """Also of a file whose config lies beside it, all that lie there."""
+    folder = path if path.is_dir() else path.parent
+    has_config = any((folder / name).is_file() for name in (openclip.CONFIG_FILE, huggingface.CONFIG_FILE))
+    if not path.is_dir() and not has_config:
         return (path,)
-    return tuple(sorted(file for file in path.iterdir() if file.suffix in _ENDINGS and file.is_file()))
+    beside = {file for file in folder.iterdir() if file.suffix in _ENDINGS and file.is_file()}
+    return tuple(sorted(beside if path.is_dir() else beside | {path}))
 
 
 def _read_file(path: Path) -> Checkpoint:

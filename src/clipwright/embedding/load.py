@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import platform
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.load import load_checkpoint
@@ -69,16 +66,29 @@ def embedder_from(
     """The embedder of a checkpoint, called by this name in messages."""
     cache = ModelCache()
     space_id = cache.space_id(checkpoint)
-    bias = checkpoint.weights.get("logit_bias")
+    runs = open_backend(checkpoint, threads, backend, precision, Shelf(cache, space_id), compiled=compiled)
+    return embedder_on(runs, checkpoint, name, space_id, pixels, strict_length=strict_length)
+
+
+def embedder_on(
+    backend: Backend,
+    checkpoint: Checkpoint,
+    name: str,
+    space_id: str,
+    pixels: Pixels = "exact",
+    *,
+    strict_length: bool = False,
+) -> Embedder:
+    """The embedder of a checkpoint whose towers run on this backend."""
     return Embedder(
         name=name,
         space_id=space_id,
         embed_dim=checkpoint.config.embed_dim,
-        scale=math.exp(float(np.asarray(checkpoint.weights["logit_scale"]))),
+        scale=checkpoint.scale,
         spec=checkpoint.spec,
         tokenizer=None if checkpoint.tokenizer is None else Tokenizer(checkpoint.tokenizer, checkpoint.spec),
-        backend=open_backend(checkpoint, threads, backend, precision, Shelf(cache, space_id), compiled=compiled),
-        bias=None if bias is None else float(np.asarray(bias)),
+        backend=backend,
+        bias=checkpoint.bias,
         pixels=pixels,
         strict_length=strict_length,
     )
