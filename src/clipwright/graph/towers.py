@@ -63,7 +63,7 @@ def text_graph(
         nodes, chosen = graph.input("nodes", np.int64, ["batch", "length"]), graph.input("chosen", np.int64, ["tokens"])
         ends = graph.input("ends", np.int64, ["batch"])
         batch, length = _sides(graph, nodes)
-        packing = Packing(graph.node("Reshape", [nodes, graph.constant([-1])]), chosen)
+        packing = Packing.of(graph, nodes, chosen, length, text.heads)
         x = graph.node("Gather", [table, tokens], axis=0)
         x = graph.node("Add", [x, graph.node("Gather", [tower.weight("position_embedding"), places], axis=0)])
     else:
@@ -75,8 +75,8 @@ def text_graph(
     place = ends if text.pool == "end" else graph.node("Sub", [length, one])
     starts = graph.node("Mul", [_range(graph, batch), length])
     read = graph.node("Add", [starts, place])  # the place among all B * L where each text is read
-    if packing is not None:
-        read = graph.node("Gather", [packing.nodes, read], axis=0)
+    if packed:
+        read = graph.node("Gather", [graph.node("Reshape", [nodes, graph.constant([-1])]), read], axis=0)
     mask = reading_mask = None
     if text.causal:
         side = text.context_length

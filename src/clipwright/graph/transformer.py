@@ -57,12 +57,34 @@ class Tower:
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the tokens of several texts stand when what texts have in common stands only once."""
+    """Where the tokens of several texts stand when what texts have in common stands only once.
 
-    nodes: str
-    """(B * L,) int64: the row of x that is each token of each text."""
-    chosen: str
-    """(N,) int64: for each row of x, a place among the B * L where it stands."""
+    Rows of the width of one head are gathered, so that they come in the order in which attention reads them, and go
+    back, without being transposed.
+    """
+
+    thirds: tuple[str, str, str]
+    """Each (B, H, L) int64: of queries, keys and values the rows of a joint layer's output, (N * 3 * H, w)."""
+    heads: str
+    """(B, H, L) int64: the rows of one of them alone, (N * H, w)."""
+    back: str
+    """(N, H) int64: for each token and head a row of what attention gives, (B * H * L, w)."""
+
+    @classmethod
+    def of(cls, graph: Graph, nodes: str, chosen: str, length: str, heads: int) -> Packing:
+        """nodes (B, L): which of the N each token of each text is; chosen (N,): a place among the B * L of each."""
+        axis, many = graph.constant([1]), graph.constant([heads])
+        apart = graph.node("Unsqueeze", [nodes, axis])  # (B, 1, L)
+        joint = graph.node("Mul", [apart, graph.constant([3 * heads])])
+        numbers = np.arange(heads)[:, None]
+        thirds = tuple(graph.node("Add", [joint, graph.constant(part * heads + numbers)]) for part in range(3))
+        alone = graph.node("Add", [graph.node("Mul", [apart, many]), graph.constant(numbers)])
+        text = graph.node("Div", [chosen, length])
+        place = graph.node("Sub", [chosen, graph.node("Mul", [text, length])])
+        first = graph.node("Add", [graph.node("Mul", [graph.node("Mul", [text, many]), length]), place])  # (N,)
+        steps = graph.node("Mul", [graph.constant(np.arange(heads)), length])  # (H,)
+        back = graph.node("Add", [graph.node("Unsqueeze", [first, axis]), steps])
+        return cls((thirds[0], thirds[1], thirds[2]), alone, back)
 
 
 def activate(graph: Graph, x: str, activation: Activation) -> str:
@@ -80,14 +102,18 @@ def heads_of(graph: Graph, x: str, length: str, heads: int, head_width: int) -> 
 
 def attend(graph: Graph, q: str, k: str, v: str, head_width: int, mask: str | None) -> str:
     """Attention of (B, H, Q, w) on (B, H, L, w), as tokens one below the other: (B * Q, W)."""
+    return joined(graph, mix(graph, q, k, v, head_width, mask), head_width)
+
+
+def mix(graph: Graph, q: str, k: str, v: str, head_width: int, mask: str | None) -> str:
+    """Attention of (B, H, Q, w) on (B, H, L, w): (B, H, Q, w) (Vaswani et al. 2017, §3.2.1)."""
     scale = graph.constant(head_width**-0.25, np.float32)
     scaled = graph.node("Mul", [q, scale])
     turned = graph.node("Transpose", [graph.node("Mul", [k, scale])], perm=[0, 1, 3, 2])
     scores = graph.node("MatMul", [scaled, turned])
     if mask is not None:
         scores = graph.node("Add", [scores, mask])
-    mixed = graph.node("MatMul", [graph.node("Softmax", [scores], axis=-1), v])
-    return joined(graph, mixed, head_width)
+    return str(graph.node("MatMul", [graph.node("Softmax", [scores], axis=-1), v]))
 
 
 def joined(graph: Graph, x: str, head_width: int) -> str:
@@ -112,13 +138,17 @@ def block(
     graph, name, head_width = tower.graph, f"blocks.{number}", config.width // config.heads
     normed = tower.norm(x, f"{name}.attention_norm", config.epsilon)
     joint = tower.linear(normed, f"{name}.attention.qkv")
-    if packing is not None:
-        joint = graph.node("Gather", [joint, packing.nodes], axis=0)
-    thirds = graph.node("Split", [joint], count=3, axis=-1, num_outputs=3)
-    q, k, v = (heads_of(graph, third, length, config.heads, head_width) for third in thirds)
-    mixed = attend(graph, q, k, v, head_width, mask)
-    if packing is not None:
-        mixed = graph.node("Gather", [mixed, packing.chosen], axis=0)
+    if packing is None:
+        thirds = graph.node("Split", [joint], count=3, axis=-1, num_outputs=3)
+        q, k, v = (heads_of(graph, third, length, config.heads, head_width) for third in thirds)
+        mixed = attend(graph, q, k, v, head_width, mask)
+    else:
+        of_heads = graph.constant([-1, head_width])
+        rows = graph.node("Reshape", [joint, of_heads])
+        q, k, v = (graph.node("Gather", [rows, third], axis=0) for third in packing.thirds)
+        rows = graph.node("Reshape", [mix(graph, q, k, v, head_width, mask), of_heads])
+        back = graph.node("Gather", [rows, packing.back], axis=0)
+        mixed = graph.node("Reshape", [back, graph.constant([-1, config.width])])
     x = graph.node("Add", [x, tower.linear(mixed, f"{name}.attention.output")])
     return _add_mlp(tower, x, name, config)
 
@@ -142,13 +172,14 @@ def last_block(
     asking = graph.node("Gather", [normed, read], axis=0)
     q = tower.linear(asking, f"{name}.attention.qkv", slice(0, width))
     k, v = (tower.linear(normed, f"{name}.attention.qkv", slice(start, start + width)) for start in (width, 2 * width))
-    if packing is not None:
-        k, v = (graph.node("Gather", [part, packing.nodes], axis=0) for part in (k, v))
-    one = graph.constant([1])
-    q, k, v = (
-        heads_of(graph, part, part_length, config.heads, head_width)
-        for part, part_length in ((q, one), (k, length), (v, length))
-    )
+    q = heads_of(graph, q, graph.constant([1]), config.heads, head_width)
+    if packing is None:
+        k, v = (heads_of(graph, part, length, config.heads, head_width) for part in (k, v))
+    else:
+        of_heads = graph.constant([-1, head_width])
+        k, v = (
+            graph.node("Gather", [graph.node("Reshape", [part, of_heads]), packing.heads], axis=0) for part in (k, v)
+        )
     attended = tower.linear(attend(graph, q, k, v, head_width, mask), f"{name}.attention.output")
     x = graph.node("Add", [graph.node("Gather", [x, read], axis=0), attended])
     return _add_mlp(tower, x, name, config)
