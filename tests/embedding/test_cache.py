@@ -378,3 +378,13 @@ def test_prune_keeps_what_is_remembered_of_spaces(cache: ModelCache, model_file:
 def test_a_cache_that_is_not_there_has_nothing(cache: ModelCache) -> None:
     assert list(cache.entries()) == []
     assert cache.prune(0) == []
+
+
+def test_what_was_not_used_for_long_goes_when_something_is_made(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path)
+    for key in ("old", "young"):
+        assert cache.open("space", key, lambda folder: (folder / "file").touch())
+    long_ago = time.time() - 100 * 24 * 3600
+    os.utime(tmp_path / "space" / "old", (long_ago, long_ago))
+    assert cache.open("space", "new", lambda folder: (folder / "file").touch())
+    assert {entry.key for entry in cache.entries()} == {"young", "new"}

@@ -28,6 +28,8 @@ from clipwright.errors import ClipwrightError
 _IDS = "space-ids"
 _ROOMS = ("checkpoints", "embedding", "graph", "inputs", "model")
 """Whose code decides what a kept model is."""
+_UNUSED_SECONDS = 90 * 24 * 3600
+"""After which an entry goes when another is made."""
 _STALE_SECONDS = 24 * 3600
 """After which a folder still being made is one whose process was killed."""
 Opened = TypeVar("Opened")
@@ -68,6 +70,7 @@ class ModelCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             with making_folder(path) as making:
                 make(making)
+            self.prune(_UNUSED_SECONDS)  # of older versions, say
         except ClipwrightError:
             raise
         except Exception as error:  # runtimes have errors of their own for a full disk
