@@ -54,6 +54,10 @@ class Checkpoint:
     files: tuple[Path, ...] = ()
     """Where it was read from; a change of any of them may be a change of the model."""
 
+    @property
+    def embed_dim(self) -> int:
+        return self.config.embed_dim
+
     def space_id(self) -> str:
         """Sixteen hexadecimal digits that name the embedding space: SHA-256 over config, spec and weights as float32.
 

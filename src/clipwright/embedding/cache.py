@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from clipwright.atomic import replacing
 from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.checkpoints.onnx_repository import OnnxRepository
 
 _MAKING = ".making-"
 _IDS = "space-ids"
@@ -96,8 +97,8 @@ class ModelCache:
                 entry.path.parent.rmdir()  # if it was the last
         return old
 
-    def space_id(self, checkpoint: Checkpoint) -> str:
-        """The checkpoint's space_id, remembered by path, size and time of its files: hashing a large model is slow."""
+    def space_id(self, checkpoint: Checkpoint | OnnxRepository) -> str:
+        """The model's space_id, remembered by path, size and time of its files: hashing a large model is slow."""
         if not checkpoint.files:
             return checkpoint.space_id()
         stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in checkpoint.files]

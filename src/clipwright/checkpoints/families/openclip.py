@@ -430,6 +430,8 @@ def _foreign_text_rules(table: _Table, tokenizer: str | None, tokenizer_config: 
     except TokenizerError as error:
         raise CheckpointError(f"texts cannot be prepared for the text tower {kind!r}: {error}") from error
     _, cleaning = _read_tokenizer(table)
+    if "nllb" in str(kind).lower():
+        logger.warning("%r is told the language of a text; it is told the one in tokenizer.json, for all texts", kind)
     return _TextRules(
         context_length=table.whole("context_length", 77),
         text_cleaning=cleaning,

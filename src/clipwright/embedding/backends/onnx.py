@@ -114,6 +114,11 @@ def open_in_memory(graph: Graph, threads: int | None) -> onnxruntime.InferenceSe
     return _session(graph.model("weights").SerializeToString(), options)
 
 
+def open_file(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+    """A session of a graph in a file, with its weights beside it."""
+    return _session(str(path), _options(threads, optimise=True))
+
+
 def _options(threads: int | None, *, optimise: bool) -> Any:
     options: Any = onnxruntime.SessionOptions()
     options.log_severity_level = 3
