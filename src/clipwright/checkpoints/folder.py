@@ -119,7 +119,9 @@ def _tensors(folder: Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray]:
             return read_tensors(folder / name)
         if (folder / f"{name}{_INDEX}").is_file():
             return _sharded(folder, folder / f"{name}{_INDEX}")
-    raise CheckpointError(f"{str(folder)!r} has a config but no weights: looked for {', '.join(names)}")
+    raise CheckpointError(
+        f"{str(folder)!r} has a config but no weights: looked for {', '.join(names)}, or ONNX graphs ({graph_names()})"
+    )
 
 
 def _sharded(folder: Path, index: Path) -> Mapping[str, np.ndarray]:

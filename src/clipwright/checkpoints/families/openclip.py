@@ -180,7 +180,10 @@ def describe_openclip(
     are prepared, or in a way that is not known here.
     """
     config_file, preprocess_file = files
-    top, pictures = _Table(model_cfg, "the file", config_file), _Table(preprocess_cfg, "the file", preprocess_file)
+    top, pictures = (
+        _Table(model_cfg, "model_cfg", config_file),
+        _Table(preprocess_cfg, "preprocess_cfg", preprocess_file),
+    )
     try:
         embed_dim = top.whole("embed_dim")
         image_size = _Table(top.get("vision_cfg", None), "vision_cfg", config_file).side("image_size", 224)

@@ -166,4 +166,5 @@ def _described(values: Sequence[Any]) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    """What the runtime says, without the path that it repeats."""
+    return " ".join(str(error).rpartition(" failed:")[2].split())[:200]
