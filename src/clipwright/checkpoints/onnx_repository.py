@@ -89,7 +89,7 @@ class OnnxRepository:
         Other bytes are another space here, even where they compute the same.
         """
         digest = hashlib.sha256()
-        digest.update(canonical_json({"graphs": 2, "embed_dim": self.embed_dim, "spec": write_record(self.spec)}))
+        digest.update(canonical_json({"embed_dim": self.embed_dim, "spec": write_record(self.spec)}))
         digest.update(hashlib.sha256((self.tokenizer or "").encode()).digest())
         for path in (self.image, self.text, *self.external):
             with path.open("rb") as file:

@@ -196,7 +196,8 @@ def describe_openclip(
         if texts.get("hf_model_name", ""):
             rules = _foreign_text_rules(texts, tokenizer, tokenizer_config)
         else:
-            tokenizer, rules = _text_rules(_read_text(texts, "gelu", embed_dim), tokenizer, tokenizer_config)
+            text = _read_text(texts, "gelu", embed_dim)  # whichever activation it has, the graph computes it
+            tokenizer, rules = _text_rules(text, tokenizer, tokenizer_config)
         return Description(
             spec=_read_spec(pictures, image_size, rules),
             tokenizer=tokenizer,
