@@ -24,6 +24,7 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+from clipwright.evaluation.matrix_peak import matrix_peak
 from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.model.dual_encoder import DualEncoder
 from clipwright.training.batches import Batch, BatchMaker
@@ -33,7 +34,7 @@ from clipwright.training.recipe import Recipe, read_recipe
 from clipwright.training.run import input_spec, learn_tokenizer
 from clipwright.training.sources import Source, open_source
 from clipwright.training.step import to_device, train_step
-from machine import describe, matrix_peak
+from machine import describe
 
 MADE_PICTURES = 2000
 
@@ -93,16 +94,16 @@ def measure(trainer: Trainer, size: int, steps: int, rounds: int) -> str:
     input_alone = samples / (time.perf_counter() - begun)
     ratio = statistics.median(b / a for a, b in zip(alone, whole, strict=True))
     flops = flops_of_a_step(trainer, prepared[0]) / trainer.recipe.training.batch_size
-    bf16 = trainer.recipe.training.precision == "bf16"
-    peak = matrix_peak(torch.bfloat16 if bf16 else torch.float32)
+    peak = matrix_peak("bf16" if trainer.recipe.training.precision == "bf16" else "fp32")
+    rate = peak.operations_per_second
     rows = [
         ("step on prepared batches", f"{statistics.median(alone):.0f} samples/s"),
         ("end to end, decoding and augmenting", f"{statistics.median(whole):.0f} samples/s"),
         ("end to end against the step alone, median of pairs", f"{ratio:.1%}"),
         ("input alone", f"{input_alone:.0f} samples/s"),
         ("arithmetic of a sample, forward and backward", f"{flops / 1e9:.2f} GFLOP"),
-        (f"matrix peak of this machine, {'bf16' if bf16 else 'fp32'}", f"{peak / 1e9:.0f} GFLOP/s"),
-        ("share of the peak that the step reaches", f"{statistics.median(alone) * flops / peak:.1%}"),
+        (f"matrix peak of this machine, {peak.precision}", f"{rate / 1e9:.0f} GFLOP/s, by {peak.by}"),
+        ("share of the peak that the step reaches", f"{statistics.median(alone) * flops / rate:.1%}"),
     ]
     return "\n".join(["| what | figure |", "|---|---|", *(f"| {name} | {figure} |" for name, figure in rows)])
 

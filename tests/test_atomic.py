@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from clipwright.atomic import remove_leftovers, replacing
+from clipwright.atomic import making_folder, remove_leftovers, replacing
 
 
 def names(folder: Path) -> list[str]:
@@ -95,3 +96,68 @@ def test_what_killed_writers_left_can_be_removed(tmp_path: Path) -> None:
     temporary.write_bytes(b"left by a killed process")
     remove_leftovers(tmp_path)
     assert names(tmp_path) == ["a.bin"]
+
+
+def test_leftovers_of_the_last_minute_may_be_another_processs(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.bin") as temporary:
+        temporary.write_bytes(b"first")
+    temporary.write_bytes(b"left by a killed process")
+    remove_leftovers(tmp_path, older_than=60)
+    assert temporary.exists()
+    os.utime(temporary, (0, 0))
+    remove_leftovers(tmp_path, older_than=60)
+    assert names(tmp_path) == ["a.bin"]
+
+
+# Folders
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_appears_when_the_block_ends(there: bool, tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    if there:
+        path.mkdir()
+    with making_folder(path) as temporary:
+        (temporary / "inner").mkdir()
+        (temporary / "inner" / "a.bin").write_bytes(b"new")
+        assert not (path / "inner").exists()
+    assert (path / "inner" / "a.bin").read_bytes() == b"new"
+    assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("problem", [OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError("a bug")])
+def test_when_the_block_fails_no_folder_appears(problem: BaseException, tmp_path: Path) -> None:
+    def write() -> None:
+        with making_folder(tmp_path / "folder") as temporary:
+            (temporary / "a.bin").write_bytes(b"half of the n")
+            raise problem
+
+    with pytest.raises(type(problem)) as raised:
+        write()
+    if isinstance(raised.value, OSError):
+        assert raised.value.filename == str(tmp_path / "folder")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_somebody_filled_meanwhile_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+
+    def write() -> None:
+        with making_folder(path) as temporary:
+            (temporary / "a.bin").write_bytes(b"ours")
+            path.mkdir()
+            (path / "a.bin").write_bytes(b"theirs")
+
+    with pytest.raises(OSError, match="folder"):
+        write()
+    assert names(tmp_path) == ["folder"]
+    assert (path / "a.bin").read_bytes() == b"theirs"
+
+
+def test_a_folder_that_a_killed_process_was_making_can_be_removed(tmp_path: Path) -> None:
+    with making_folder(tmp_path / "folder") as temporary:
+        pass
+    temporary.mkdir()
+    (temporary / "a.bin").write_bytes(b"half of the n")
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["folder"]

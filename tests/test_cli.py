@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -75,7 +76,7 @@ def test_the_version_is_told() -> None:
     ("arguments", "complaint"),
     [
         (["clasify"], "no command 'clasify'; did you mean 'classify'?"),
-        (["xyz"], "no command 'xyz'; known: classify, similarity, embed, train, evaluate, models, info"),
+        (["xyz"], "no command 'xyz'; known: classify, similarity, embed, train, evaluate, bench, models, export, info"),
         (["--verbose"], "No such option '--verbose'"),
         (["classify", "a.jpg", "--labls", "a,b"], "Did you mean '--labels'? See 'clipwright classify --help'."),
         (["classify", "--labels", "a,b"], "Missing argument 'PHOTO...'. See 'clipwright classify --help'."),
@@ -99,12 +100,13 @@ def test_a_wrong_request_is_one_line_and_status_2(arguments: list[str], complain
         ["classify", "a.jpg", "--labels", "a,b"],
         ["similarity", "a.jpg", "--text", "a"],
         ["embed", "a.jpg"],
+        ["bench"],
         ["info"],
     ],
     ids=lambda arguments: arguments[0],
 )
 def test_an_unknown_model_is_refused_with_the_nearest_name(arguments: list[str]) -> None:
-    answer = run_cli(*arguments, *(["startr"] if arguments == ["info"] else ["--model", "startr"]))
+    answer = run_cli(*arguments, *(["startr"] if arguments in (["bench"], ["info"]) else ["--model", "startr"]))
     assert (answer.status, answer.stdout) == (2, "")
     assert answer.stderr == "error: no model 'startr'; did you mean 'starter'?\n"
 
@@ -169,3 +171,11 @@ def test_a_reader_that_has_seen_enough_is_no_error(tiny_model: Path, photo: Path
 
 def test_the_installed_command_is_the_one_beside_python() -> None:
     assert shutil.which("clipwright", path=str(Path(sys.executable).parent)) == str(COMMAND)
+
+
+def test_without_a_network_the_machine_is_to_blame(tmp_path: Path) -> None:
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([COMMAND, "info", "acme/clip"], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("error: 'acme/clip' is not whole in the cache")
+    assert done.stderr.count("\n") == 1

@@ -90,13 +90,16 @@ def test_torch_stays_in_its_rooms(path: Path) -> None:
         "clipwright",
         "clipwright.cli",
         "clipwright.model.openai",
+        "clipwright.model.operations",
         "clipwright.checkpoints.load",
         "clipwright.inputs.images",
         "clipwright.inputs.tokenizer",
         "clipwright.training.recipe",
         "clipwright.commands.classify",
         "clipwright.commands.train",
+        "clipwright.commands.bench",
         "clipwright.embedding.load",
+        "clipwright.evaluation.speed",
         "clipwright.graph.towers",
     ],
 )
@@ -105,13 +108,15 @@ def test_importing_needs_no_torch(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("command", ["classify", "similarity", "embed", "info", "models"])
-def test_a_command_that_trains_nothing_never_imports_torch(command: str) -> None:
+@pytest.mark.parametrize("command", ["classify", "similarity", "embed", "bench", "info", "models", "export"])
+def test_a_command_that_trains_nothing_never_imports_torch(command: str, tmp_path: Path) -> None:
     photo = ROOT.parents[1] / "tests" / "data" / "reference" / "pictures" / "rocket.jpg"
     arguments = {
         "classify": [str(photo), "--labels", "rocket, cat"],
         "similarity": [str(photo), "--text", "a rocket"],
         "embed": [str(photo)],
+        "bench": ["--quick", "--quiet"],
+        "export": ["starter", str(tmp_path / "graphs")],
     }.get(command, [])
     code = (
         "import sys; from clipwright.cli import root\n"

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from clipwright import __version__
-from clipwright.errors import ClipwrightError, InterruptedRunError, suggestion
+from clipwright.errors import ClipwrightError, InterruptedRunError, UnreachableError, suggestion
 
 DONE, SOME_FAILED, WRONG_REQUEST, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -22,7 +22,9 @@ COMMANDS = {
     "embed": "Write the vectors of photographs or texts.",
     "train": "Train a model from a recipe.",
     "evaluate": "Measure a model on a data set.",
+    "bench": "Measure how fast a model is on this machine.",
     "models": "List the models that have a name.",
+    "export": "Write a model as ONNX graphs for other programs.",
     "info": "Show what a model is made of.",
 }
 """Each stands in commands/NAME.py, which is imported only when it is called."""
@@ -98,6 +100,8 @@ def main() -> None:
         status = _complain(error.format_message() + hint, WRONG_REQUEST)
     except InterruptedRunError as error:
         status = _complain(str(error), INTERRUPTED, "interrupted")
+    except UnreachableError as error:
+        status = _complain(str(error), MACHINE_FAILED)
     except ClipwrightError as error:
         status = _complain(str(error), WRONG_REQUEST)
     except (KeyboardInterrupt, click.Abort):

@@ -62,6 +62,10 @@ class MissingExtraError(ClipwrightError):
         super().__init__(f"{what} needs the {extra!r} extra: pip install 'clipwright[{extra}]'")
 
 
+class UnreachableError(ClipwrightError):
+    """The network, or what is asked through it, does not answer."""
+
+
 class InterruptedRunError(ClipwrightError):
     """A run was asked to stop and saved its state."""
 

@@ -313,6 +313,8 @@ def test_openclips_defaults_for_pictures_are_said(tmp_path: Path, caplog: pytest
         ({"do_rescale": False}, "leaves pixels at 0 to 255"),
         ({"rescale_factor": 1 / 127.5}, "scales by"),
         ({"image_processor_type": "Siglip2ImageProcessor"}, "'Siglip2ImageProcessor', which is not known"),
+        ({"image_processor_type": "ViTImageProcessor"}, "'ViTImageProcessor', which is not known"),
+        ({"image_processor_type": "SiglipImageProcessorFast", "do_center_crop": None}, "longer than they are wide"),
     ],
 )
 def test_pictures_that_would_be_prepared_otherwise_are_refused(
@@ -347,7 +349,7 @@ def test_pictures_are_not_prepared_by_guess(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_says_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"open_clip_config.json \(OpenCLIP\) and config.json"):
+    with pytest.raises(CheckpointError, match=r"open_clip_config.json \(OpenCLIP\), config.json"):
         read_checkpoint(tmp_path)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.families.huggingface_writer import write_huggingface
 from clipwright.checkpoints.folder import read_checkpoint
 from clipwright.errors import CheckpointError
 from clipwright.inputs.tokenizer import Tokenizer
+from clipwright.model.shapes import weight_shapes
 from tests.checkpoints.test_openclip_writer import same_tensors
 from tests.reference import reference_checkpoint
 from tests.support import tiny_checkpoint
@@ -30,6 +33,26 @@ def test_what_is_written_comes_back_exactly(tmp_path: Path, layout: str) -> None
         checkpoint.spec.pad_id,
         checkpoint.spec.resize,
     )
+
+
+def uneven_siglip() -> Checkpoint:
+    """Towers of different width, as in SigLIP 2's giant-opt, with random weights."""
+    siglip = reference_checkpoint("hf-siglip")
+    text = replace(siglip.config.text, width=48, mlp_width=80)
+    config = replace(siglip.config, text=text)
+    chance = np.random.default_rng(0)
+    weights = {
+        name: (chance.standard_normal(shape) * 0.2).astype(np.float32) for name, shape in weight_shapes(config).items()
+    }
+    return replace(siglip, config=config, weights=weights)
+
+
+def test_a_siglip_with_towers_of_different_width_comes_back(tmp_path: Path) -> None:
+    checkpoint = uneven_siglip()
+    write_huggingface(checkpoint, tmp_path / "model")
+    back = read_checkpoint(tmp_path / "model")
+    assert (back.config, back.spec.end_id) == (checkpoint.config, checkpoint.spec.end_id)
+    assert same_tensors(back, checkpoint)
 
 
 def test_texts_become_the_same_ids(tmp_path: Path) -> None:

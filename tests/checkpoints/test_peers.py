@@ -18,6 +18,7 @@ from clipwright.embedding.embedder import unit_rows
 from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.model.config import VisionTransformerConfig
 from tests.checkpoints.peers import STUB, run_peer
+from tests.checkpoints.test_huggingface_writer import uneven_siglip
 from tests.reference import reference_checkpoint
 from tests.support import equal_to_reference, tiny_checkpoint
 
@@ -95,6 +96,11 @@ def test_transformers_ignores_the_same_rest_of_a_picture_that_patches_do_not_fil
     config = replace(model.config, vision=replace(vision, image_size=side))
     wider = replace(model, config=config, spec=replace(model.spec, image_size=side))
     check(wider, "huggingface", TRANSFORMERS, tmp_path)
+
+
+@pytest.mark.slow
+def test_transformers_opens_a_siglip_with_towers_of_different_width(tmp_path: Path) -> None:
+    check(uneven_siglip(), "huggingface", TRANSFORMERS, tmp_path)
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ import pytest
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.families.huggingface import read_huggingface
 from clipwright.checkpoints.families.openclip import read_openclip
+from clipwright.checkpoints.families.special_tokens import special_ids
 from clipwright.checkpoints.folder import read_checkpoint
 from clipwright.errors import CheckpointError
 from clipwright.inputs.input_spec import OPENAI_MEAN, OPENAI_STD, InputSpec
@@ -211,6 +212,26 @@ def test_the_tokenizer_files_say_what_pads() -> None:
         pad_token="<pad>", eos_token={"content": "<eos>"},
     )  # fmt: skip
     assert (told.end_id, told.pad_id) == (3, 2)
+
+
+@pytest.mark.parametrize("tokens", ['[{"content": "a"}]', "[1]", "[{]"])
+def test_a_damaged_list_of_tokens_is_refused(tokens: str) -> None:
+    with pytest.raises(CheckpointError, match=r"tokenizer.json cannot be read"):
+        special_ids(f'{{"version": "1.0", "added_tokens" : {tokens}, "model": {{}}}}', {"pad_token": "a"})
+
+
+def test_tokens_are_told_by_both_files_together() -> None:
+    text = document("<pad>", "<eos>")
+    assert special_ids(text, {"pad_token": "<pad>", "eos_token": {"content": "<eos>"}, "bos_token": "<bos>"}) == {
+        "pad_token": 0,
+        "eos_token": 1,
+    }
+    assert (
+        special_ids(text, {})
+        == special_ids(None, {"pad_token": "<pad>"})
+        == special_ids("{}", {"pad_token": "a"})
+        == {}
+    )
 
 
 def test_a_vocabulary_of_which_nothing_says_what_pads_is_refused() -> None:
@@ -463,6 +484,12 @@ def test_googles_repositories_clean_and_pad_as_their_tokenizers_do(
     assert (spec.text_cleaning, spec.start_id, spec.end_id, spec.pad_id) == (cleaning, None, 1, pad)
     assert (spec.padding, spec.context_length) == ("context", 64)
     assert (spec.resize, spec.interpolation, spec.mean, spec.std) == ("squash", "bilinear", HALF, HALF)
+
+
+@pytest.mark.parametrize(("stated", "end"), [({"eos_token_id": 49407}, 1), ({"eos_token_id": 31_999}, 31_999)])
+def test_the_end_that_siglip_took_over_from_clip_is_not_believed(stated: dict[str, int], end: int) -> None:
+    table = siglip({"vocab_size": 32_000} | stated, {})
+    assert read_huggingface(table, SIGLIP_SQUARES, {}, None, {}).spec.end_id == end
 
 
 def test_so400m_at_384_reads_27_patches_a_side() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
+import time
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -11,6 +14,7 @@ import pytest
 from clipwright.checkpoints import hub
 from clipwright.checkpoints.catalog import catalog
 from clipwright.checkpoints.folder import read_checkpoint
+from clipwright.embedding.cache import ModelCache
 from tests.support import REFERENCE, run_cli
 
 
@@ -108,3 +112,86 @@ def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
     assert answer.status == 2
     assert "is there already" in answer.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+# Kept ready
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelCache:
+    """A cache of two models: one used today, one last used 40 days ago."""
+    monkeypatch.setenv("CLIPWRIGHT_HOME", str(tmp_path))
+    cache = ModelCache()
+    for key, size, days in (("image-onnx-int8-1.31.1-aaaaaaaa-bbbbbbbb", 2_000_000, 0), ("text-old-cc-dd", 3000, 40)):
+        folder = cache.open("0123456789abcdef", key, lambda folder, size=size: write(folder, size))  # type: ignore[misc]
+        assert folder is not None
+        then = time.time() - days * 24 * 3600
+        os.utime(folder, (then, then))
+    return cache
+
+
+def write(folder: Path, size: int) -> None:
+    (folder / "graph.onnx").write_bytes(bytes(size))
+
+
+def test_what_is_kept_ready_is_listed_with_its_total(kept: ModelCache) -> None:
+    answer = run_cli("models", "cache")
+    assert (answer.status, answer.stderr) == (0, "")
+    head, *rows, total = answer.stdout.splitlines()
+    assert head.split() == ["space", "for", "size", "last", "used"]
+    today = datetime.date.today().isoformat()
+    assert rows[0].split() == ["0123456789abcdef", "image-onnx-int8-1.31.1", "2.0", "MB", today]
+    assert rows[1].split()[:4] == ["0123456789abcdef", "text-old", "3", "kB"]
+    assert total == f"2.0 MB in {kept.folder}"
+    assert max(map(len, [head, *rows])) <= 80
+
+
+def test_json_holds_every_field_of_what_is_kept(kept: ModelCache) -> None:
+    records = [json.loads(line) for line in run_cli("models", "cache", "--json").stdout.splitlines()]
+    for record, entry in zip(records, kept.entries(), strict=True):
+        used = datetime.datetime.fromisoformat(record.pop("used"))
+        assert used.timestamp() == pytest.approx(entry.used, abs=1)
+        assert record == {
+            "space_id": entry.space_id,
+            "key": entry.key,
+            "path": str(entry.path),
+            "size": entry.size,
+        }
+
+
+def test_prune_removes_what_was_unused_for_thirty_days(kept: ModelCache) -> None:
+    answer = run_cli("models", "cache", "--prune")
+    assert answer.status == 0
+    _, row, freed = answer.stdout.splitlines()
+    assert row.split()[1] == "text-old"
+    assert freed == "3 kB freed"
+    assert [entry.key for entry in kept.entries()] == ["image-onnx-int8-1.31.1-aaaaaaaa-bbbbbbbb"]
+
+
+@pytest.mark.parametrize(("days", "left"), [("41", 2), ("39", 1), ("0", 0)])
+def test_prune_takes_so_many_days_for_long(kept: ModelCache, days: str, left: int) -> None:
+    answer = run_cli("models", "cache", "--prune", "--days", days, "--json")
+    assert answer.status == 0
+    assert len(answer.stdout.splitlines()) == 2 - left
+    assert len(list(kept.entries())) == left
+
+
+def test_days_without_prune_are_refused(kept: ModelCache) -> None:
+    answer = run_cli("models", "cache", "--days", "0")
+    assert (answer.status, answer.stderr) == (2, "error: --days says what --prune removes; add --prune\n")
+    assert len(list(kept.entries())) == 2
+
+
+def test_an_empty_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPWRIGHT_HOME", str(tmp_path))
+    assert run_cli("models", "cache").stdout == f"0 kB in {tmp_path / 'cache'}\n"
+    assert run_cli("models", "cache", "--prune").stdout == "0 kB freed\n"
+    assert run_cli("models", "cache", "--json").stdout == ""
+
+
+def test_what_embedding_keeps_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPWRIGHT_HOME", str(tmp_path))
+    assert run_cli("embed", "--text", "a cat", "--precision", "int8", "--quiet").status == 0
+    (record,) = [json.loads(line) for line in run_cli("models", "cache", "--json").stdout.splitlines()]
+    assert record["key"].startswith("text-onnx-int8-")
+    assert record["space_id"] == json.loads(run_cli("info", "--json").stdout)["space_id"]

@@ -65,6 +65,19 @@ def test_channels_that_stand_out_are_computed_apart() -> None:
     assert "layer.outliers" not in integer_graph(*layer_and_inputs(1.0)[:2], fused=True).weights
 
 
+def test_for_processors_without_vnni_two_products_fit_into_16_bits() -> None:
+    layer, x, exact = layer_and_inputs(30.0)
+    graph = Graph("one layer")
+    given = graph.input("x", np.float32, ["rows", INPUTS])
+    bounds = {"layer": np.stack([x.min(axis=0), x.max(axis=0)])}
+    graph.output(Integers(bounds, True, 63).linear(graph, given, layer), "y", ["rows", OUTPUTS])
+    largest = np.abs(graph.weights["layer.int8"].read().astype(np.int64)).max()
+    assert largest == 63
+    assert 2 * 255 * largest < 2**15
+    y = by_onnxruntime(graph, x, Path())
+    assert np.abs(y - exact).std() / exact.std() < 0.03
+
+
 def test_without_onnx_runtimes_own_node_the_graph_is_standard() -> None:
     layer, x, _ = layer_and_inputs(30.0)
     model = integer_graph(layer, x, fused=False).model("weights")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,17 @@ class Checkpoint:
     @property
     def embed_dim(self) -> int:
         return self.config.embed_dim
+
+    @property
+    def scale(self) -> float:
+        """exp(logit_scale): what similarities are multiplied by."""
+        return math.exp(float(np.asarray(self.weights["logit_scale"])))
+
+    @property
+    def bias(self) -> float | None:
+        """What is then added to them; None where scores are a softmax."""
+        bias = self.weights.get("logit_bias")
+        return None if bias is None else float(np.asarray(bias))
 
     def space_id(self) -> str:
         """Sixteen hexadecimal digits that name the embedding space: SHA-256 over config, spec and weights as float32.

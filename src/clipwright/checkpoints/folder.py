@@ -49,9 +49,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _files_of(path: Path) -> tuple[Path, ...]:
-    if not path.is_dir():
+    """Also of a file whose config lies beside it, all that lie there."""
+    folder = path if path.is_dir() else path.parent
+    has_config = any((folder / name).is_file() for name in (openclip.CONFIG_FILE, huggingface.CONFIG_FILE))
+    if not path.is_dir() and not has_config:
         return (path,)
-    return tuple(sorted(file for file in path.iterdir() if file.suffix in _ENDINGS and file.is_file()))
+    beside = {file for file in folder.iterdir() if file.suffix in _ENDINGS and file.is_file()}
+    return tuple(sorted(beside if path.is_dir() else beside | {path}))
 
 
 def _read_file(path: Path) -> Checkpoint:
@@ -79,8 +83,8 @@ def _read_folder(folder: Path) -> Checkpoint:
         return load_model(folder / OUR_FILE)
     if _has_only_graphs(folder):
         raise CheckpointError(
-            f"{str(folder)!r} holds ready ONNX graphs and no weights: it can be used with --model, but not be trained,"
-            " converted or taken apart"
+            f"{str(folder)!r} holds ready ONNX graphs and no weights, which this needs; classify, similarity and embed"
+            " run such graphs as they are"
         )
     checkpoint = _read_layout(folder, None)
     if checkpoint is not None:

@@ -25,7 +25,7 @@ from clipwright.checkpoints.families import huggingface, openclip
 from clipwright.checkpoints.folder import WEIGHTS_FILES
 from clipwright.checkpoints.onnx_repository import CONFIG_FILE, GRAPHS, SMALL_FILES, graph_names
 from clipwright.checkpoints.small_files import SENTENCEPIECE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
-from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError
+from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError, UnreachableError
 
 _TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SENTENCEPIECE_FILE)
 
@@ -59,10 +59,6 @@ _TOLD_SIZE = re.compile(r"has size (\d+)")
 """In what huggingface_hub says of a download that is shorter or longer than announced."""
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 logger = logging.getLogger(__name__)
-
-
-class UnreachableError(ClipwrightError):
-    """The hub cannot be asked: no network, or HF_HUB_OFFLINE."""
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,10 @@ class OnnxRepository:
         """What similarities are multiplied by before a softmax."""
         return _SCALE
 
+    @property
+    def bias(self) -> None:
+        """Of a sigmoid; what is not known cannot be added, so scores are a softmax here."""
+
     def space_id(self) -> str:
         """Sixteen hexadecimal digits that name the embedding space: SHA-256 over the graphs' bytes, spec and tokenizer.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,10 +12,16 @@ import click
 
 from clipwright.cli import DONE
 from clipwright.commands.options import SPACING, json_option
-from clipwright.commands.output import print_json
+from clipwright.commands.output import print_json, shown_size
 
 if TYPE_CHECKING:
     from clipwright.checkpoints.save import Layout
+    from clipwright.embedding.cache import KeptModel
+
+_DAY = 24 * 3600
+"""Seconds."""
+_LONG_UNUSED = 30
+"""Days after which --prune takes a kept model for one that nobody uses."""
 
 
 @click.group("models", context_settings=SPACING, invoke_without_command=True)
@@ -32,6 +39,7 @@ def command(context: click.Context, as_json: bool) -> int:
       clipwright models
       clipwright models pull openai-vit-b-32
       clipwright models convert ViT-B-32.pt vit-b-32 --layout huggingface
+      clipwright models cache --prune
     """
     from clipwright.checkpoints.catalog import catalog
     from clipwright.checkpoints.hub import is_cached
@@ -136,3 +144,54 @@ def convert_command(model: str, folder: Path, layout: Layout) -> int:
     save_checkpoint(load_checkpoint(model), folder, layout)
     print(f"{model}: written to {folder} for {layout}")
     return DONE
+
+
+@command.command("cache", context_settings=SPACING)
+@click.option("--prune", is_flag=True, help="Remove what was not used for so long.")
+@click.option(
+    "--days", type=click.IntRange(0), metavar="N", help="What --prune takes for long; 0 removes all.  [default: 30]"
+)
+@json_option
+def cache_command(prune: bool, days: int | None, as_json: bool) -> int:
+    """List the models that are kept ready for a runtime on this machine, or remove those that nobody uses.
+
+    They were made from models that lie elsewhere, and are made again when they are needed: removing them costs nothing
+    but the time for that.
+
+    \b
+    Examples:
+      clipwright models cache
+      clipwright models cache --prune --days 7
+    """
+    from clipwright.embedding.cache import ModelCache
+    from clipwright.errors import ClipwrightError
+
+    if days is not None and not prune:
+        raise ClipwrightError("--days says what --prune removes; add --prune")
+    cache = ModelCache()
+    entries = cache.prune((_LONG_UNUSED if days is None else days) * _DAY) if prune else list(cache.entries())
+    if as_json:
+        for entry in entries:
+            print_json(_kept_record(entry))
+    else:
+        _print_kept(entries)
+        total = shown_size(sum(entry.size for entry in entries))
+        print(f"{total} freed" if prune else f"{total} in {cache.folder}")
+    return DONE
+
+
+def _kept_record(entry: KeptModel) -> dict[str, Any]:
+    used = datetime.datetime.fromtimestamp(entry.used, datetime.UTC).isoformat(timespec="seconds")
+    return {"space_id": entry.space_id, "key": entry.key, "path": str(entry.path), "size": entry.size, "used": used}
+
+
+def _print_kept(entries: Sequence[KeptModel]) -> None:
+    """A line an entry, narrower than 80 characters: of its key, without the hashes of processor and code."""
+    if not entries:
+        return
+    purposes = [entry.key.rsplit("-", 2)[0] for entry in entries]
+    width = max(map(len, purposes))
+    print(f"{'space':<16}  {'for':<{width}}  {'size':>10}  last used")
+    for entry, purpose in zip(entries, purposes, strict=True):
+        used = datetime.datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d")
+        print(f"{entry.space_id:<16}  {purpose:<{width}}  {shown_size(entry.size):>10}  {used}")

@@ -79,7 +79,7 @@ _BATCH_SIZE = click.option(
     metavar="N",
     help="Photographs embedded at once.",
 )
-_THREADS = click.option(
+threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N", help="Processor cores to use.  [default: all]"
 )
 _BACKEND = click.option(
@@ -119,7 +119,7 @@ def model_options(command: Command) -> Command:
         _COMPILE,
         _PRECISION,
         _BACKEND,
-        _THREADS,
+        threads_option,
         _BATCH_SIZE,
         model_option,
     ):

@@ -56,6 +56,11 @@ def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else "…" + text[-(width - 1) :]
 
 
+def shown_size(count: int) -> str:
+    """A number of bytes for people: 29.8 MB, or 12 kB where it is less than one MB."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
+
+
 @contextlib.contextmanager
 def progress(what: str, quiet: bool, *, prints_rows: bool = False) -> Iterator[Callable[[int, int | None], None]]:
     """Draws (done, total) as a bar on a terminal, and as a line every few seconds in a log.

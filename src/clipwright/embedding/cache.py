@@ -1,7 +1,7 @@
 """Models as a runtime wants them, kept on disk so that they are made only once.
 
-A kept model lies under the space_id of its weights and a key that says what it was made for: tower, runtime and its
-version, precision, processor. It can be removed at any time; then it is made again.
+A kept model lies under the space_id of its weights and a key that says what it was made for and by whom: tower, runtime
+and its version, precision, processor, our own code. It can be removed at any time; then it is made again.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ import os
 import platform
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from clipwright.atomic import replacing
+from clipwright import __version__
+from clipwright.atomic import making_folder, remove_leftovers, replacing
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.onnx_repository import OnnxRepository
+from clipwright.errors import ClipwrightError
 
-_MAKING = ".making-"
 _IDS = "space-ids"
+_ROOMS = ("checkpoints", "embedding", "graph", "inputs", "model")
+"""Whose code decides what a kept model is."""
 _STALE_SECONDS = 24 * 3600
 """After which a folder still being made is one whose process was killed."""
 Opened = TypeVar("Opened")
@@ -54,24 +56,27 @@ class ModelCache:
         self.folder = folder or cache_folder()
 
     def open(self, space_id: str, key: str, make: Callable[[Path], None]) -> Path | None:
-        """The folder of this entry; where there is none, make fills it first. None, with a warning, if it cannot be."""
+        """The folder of this entry; where there is none, make fills it first. None, with a warning, if it cannot be.
+
+        A ClipwrightError of make's is raised.
+        """
         path = self.folder / space_id / key
         if path.is_dir():
             with contextlib.suppress(OSError):  # another's cache may be read, too
                 os.utime(path)
             return path
-        making = path.with_name(f"{_MAKING}{uuid.uuid4().hex}")
         try:
-            making.mkdir(parents=True)
-            make(making)
-            making.rename(path)
-        except OSError as error:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with making_folder(path) as making:
+                make(making)
+        except ClipwrightError:
+            raise
+        except Exception as error:  # runtimes have errors of their own for a full disk
             if path.is_dir():  # another process was quicker
                 return path
-            logger.warning("the model could not be kept ready in %s (%s); it is made anew each time", path, error)
+            reason = _one_line(error)
+            logger.warning("the model could not be kept ready in %s (%s); it is made anew each time", path, reason)
             return None
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
         return path
 
     def remove(self, space_id: str, key: str) -> None:
@@ -80,29 +85,37 @@ class ModelCache:
     def entries(self) -> Iterator[KeptModel]:
         """Everything that is kept."""
         for path in sorted(self.folder.glob("*/*")):
-            if path.parent.name != _IDS and path.is_dir() and not path.name.startswith(_MAKING):
+            if path.parent.name == _IDS or path.name.startswith(".") or not path.is_dir():
+                continue
+            try:
                 size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-                yield KeptModel(path.parent.name, path.name, path, size, path.stat().st_mtime)
+                entry = KeptModel(path.parent.name, path.name, path, size, path.stat().st_mtime)
+            except FileNotFoundError:  # another process removed it meanwhile
+                continue
+            yield entry
 
     def prune(self, unused_seconds: float) -> list[KeptModel]:
         """Removes what was not used for so long, and what killed processes left; gives the former."""
         now = time.time()
-        for left in self.folder.glob(f"*/{_MAKING}*"):
-            if now - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-        old = [entry for entry in self.entries() if now - entry.used >= unused_seconds]
-        for entry in old:
-            self.remove(entry.space_id, entry.key)
+        for folder in self.folder.glob("*"):
+            remove_leftovers(folder, _STALE_SECONDS)
+        removed = []
+        for entry in self.entries():
+            if max(0.0, now - entry.used) >= unused_seconds:  # a clock may have been set back
+                self.remove(entry.space_id, entry.key)
+                if not entry.path.exists():  # a system may hold on to files that are open
+                    removed.append(entry)
+        for folder in self.folder.glob("*"):
             with contextlib.suppress(OSError):
-                entry.path.parent.rmdir()  # if it was the last
-        return old
+                folder.rmdir()  # if nothing is left in it
+        return removed
 
     def space_id(self, checkpoint: Checkpoint | OnnxRepository) -> str:
         """The model's space_id, remembered by path, size and time of its files: hashing a large model is slow."""
         if not checkpoint.files:
             return checkpoint.space_id()
         stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in checkpoint.files]
-        name = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+        name = hashlib.sha256(json.dumps([code_key(), stats]).encode()).hexdigest()
         path = self.folder / _IDS / name
         with contextlib.suppress(OSError):
             known = path.read_text(encoding="ascii").strip()
@@ -126,8 +139,9 @@ class Shelf:
     def opened(self, key: str, make: Callable[[Path], None], read: Callable[[Path], Opened]) -> Opened | None:
         """What read gives of the folder of this entry, made first where it is not there, and anew where it is damaged.
 
-        None where nothing can be kept.
+        None where nothing can be kept. The key need not say which code of clipwright's made it.
         """
+        key = f"{key}-{code_key()}"
         for _ in range(2):
             folder = self.cache.open(self.space_id, key, make)
             if folder is None:
@@ -135,9 +149,15 @@ class Shelf:
             try:
                 return read(folder)
             except Exception as error:  # of a runtime that reads damaged files
-                logger.warning("what was kept ready in %s cannot be read (%s); it is made anew", folder, error)
+                reason = _one_line(error)
+                logger.warning("what was kept ready in %s cannot be read (%s); it is made anew", folder, reason)
                 self.cache.remove(self.space_id, key)
         return None
+
+
+def _one_line(error: Exception) -> str:
+    """What a runtime says of an error, without line breaks and pages of it."""
+    return " ".join(str(error).split())[:200]
 
 
 def cache_folder() -> Path:
@@ -158,3 +178,16 @@ def processor_key() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         described += " ".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
     return hashlib.sha256(described.encode()).hexdigest()[:8]
+
+
+@functools.cache
+def code_key() -> str:
+    """Eight hexadecimal digits for the code that reads and makes models: what other code made may be wrong here.
+
+    The version alone does not tell: between two releases it stays the same.
+    """
+    digest = hashlib.sha256(__version__.encode())
+    for room in _ROOMS:
+        for file in sorted((Path(__file__).parents[1] / room).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:8]

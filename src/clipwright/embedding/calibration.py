@@ -25,7 +25,7 @@ _BATCH = 8
 """Inputs at once, so that a large model's layers are not all in memory for all of them."""
 _SIDE = 256
 _DISCS = 400
-_SENTENCES = (
+SENTENCES = (
     "a photo of a cat.",
     "two dogs run along a beach in the late afternoon",
     "Red car",
@@ -88,8 +88,8 @@ def _sentence_batches(checkpoint: Checkpoint, packed: bool) -> Iterator[dict[str
     if checkpoint.tokenizer is None:
         raise TokenizerError("int8 needs the model's tokenizer, to see what its text tower does with sentences")
     tokenizer = Tokenizer(checkpoint.tokenizer, checkpoint.spec)
-    for start in range(0, len(_SENTENCES), _BATCH):
-        tokens = tokenizer.encode(_SENTENCES[start : start + _BATCH])
+    for start in range(0, len(SENTENCES), _BATCH):
+        tokens = tokenizer.encode(SENTENCES[start : start + _BATCH])
         yield pack_texts(tokens.ids, tokens.ends) if packed else {"ids": tokens.ids, "ends": tokens.ends}
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import math
 import platform
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.load import load_model
@@ -84,16 +81,29 @@ def embedder_from(
     """The embedder of a checkpoint, called by this name in messages."""
     cache = ModelCache()
     space_id = cache.space_id(checkpoint)
-    bias = checkpoint.weights.get("logit_bias")
+    runs = open_backend(checkpoint, threads, backend, precision, Shelf(cache, space_id), compiled=compiled)
+    return embedder_on(runs, checkpoint, name, space_id, pixels, strict_length=strict_length)
+
+
+def embedder_on(
+    backend: Backend,
+    model: Checkpoint | OnnxRepository,
+    name: str,
+    space_id: str,
+    pixels: Pixels = "exact",
+    *,
+    strict_length: bool = False,
+) -> Embedder:
+    """The embedder of a model whose towers run on this backend."""
     return Embedder(
         name=name,
         space_id=space_id,
-        embed_dim=checkpoint.config.embed_dim,
-        scale=math.exp(float(np.asarray(checkpoint.weights["logit_scale"]))),
-        spec=checkpoint.spec,
-        tokenizer=None if checkpoint.tokenizer is None else Tokenizer(checkpoint.tokenizer, checkpoint.spec),
-        backend=open_backend(checkpoint, threads, backend, precision, Shelf(cache, space_id), compiled=compiled),
-        bias=None if bias is None else float(np.asarray(bias)),
+        embed_dim=model.embed_dim,
+        scale=model.scale,
+        spec=model.spec,
+        tokenizer=None if model.tokenizer is None else Tokenizer(model.tokenizer, model.spec),
+        backend=backend,
+        bias=model.bias,
         pixels=pixels,
         strict_length=strict_length,
     )
@@ -129,17 +139,9 @@ def embedder_of_graphs(
         )
     from clipwright.embedding.backends.onnx_files import OnnxFilesBackend
 
-    return Embedder(
-        name=name,
-        space_id=ModelCache().space_id(repository),
-        embed_dim=repository.embed_dim,
-        scale=repository.scale,
-        spec=repository.spec,
-        tokenizer=None if repository.tokenizer is None else Tokenizer(repository.tokenizer, repository.spec),
-        backend=OnnxFilesBackend(repository, threads),
-        pixels=pixels,
-        strict_length=strict_length,
-    )
+    backend_of_files = OnnxFilesBackend(repository, threads)
+    space_id = ModelCache().space_id(repository)
+    return embedder_on(backend_of_files, repository, name, space_id, pixels, strict_length=strict_length)
 
 
 def open_backend(

@@ -64,14 +64,19 @@ class Integers:
     it the graph says the same in standard nodes, which OpenVINO turns into integers by itself.
     """
 
-    def __init__(self, bounds: Mapping[str, np.ndarray], fused: bool) -> None:
-        """bounds: under each layer's name (2, channels), the least and the largest of every channel that enters it."""
+    def __init__(self, bounds: Mapping[str, np.ndarray], fused: bool, weight_steps: int = 127) -> None:
+        """bounds: under each layer's name (2, channels), the least and the largest of every channel that enters it.
+
+        weight_steps: to how many steps on each side of 0 weights are rounded. 63 is for processors that hold two
+        products of a uint8 and an int8 in 16 bits: with more steps, they do not fit there.
+        """
         self._bounds = bounds
         self._fused = fused
+        self._weight_steps = weight_steps
 
     def linear(self, graph: Graph, x: str, layer: Layer) -> str:
         outliers, steps = self._quantised(graph, x, layer.name)
-        matrix = _Rounded(layer, outliers)
+        matrix = _Rounded(layer, outliers, self._weight_steps)
         scale = graph.later(f"{layer.name}.scale", layer.shape[:1], matrix.scale)
         bias = _bias(graph, layer)
         if self._fused:
@@ -120,6 +125,7 @@ class _Rounded:
 
     layer: Layer
     outliers: np.ndarray
+    steps: int
 
     def scale(self) -> np.ndarray:
         return self._kept()[1]
@@ -131,7 +137,7 @@ class _Rounded:
     def _kept(self) -> tuple[np.ndarray, np.ndarray]:
         weight = np.array(self.layer.weight(), np.float32)
         weight[:, self.outliers] = 0
-        return weight, np.maximum(np.abs(weight).max(axis=1) / 127, np.finfo(np.float32).tiny).astype(np.float32)
+        return weight, np.maximum(np.abs(weight).max(axis=1) / self.steps, np.finfo(np.float32).tiny).astype(np.float32)
 
 
 def _outliers(largest: np.ndarray) -> np.ndarray:

@@ -26,18 +26,21 @@ def modified_resnet(tower: Tower, pixels: str, config: ResNetConfig) -> str:
 
 
 def _convolution(tower: Tower, x: str, name: str, stride: int = 1) -> str:
-    kernel = tower.array(f"{name}.weight")
-    norm = name.replace("conv", "norm")
+    graph, norm = tower.graph, name.replace("conv", "norm")
+    shape = np.shape(tower.weights[f"{tower.prefix}.{name}.weight"])
     gain = tower.array(f"{norm}.weight") / np.sqrt(tower.array(f"{norm}.running_var") + _EPSILON)
     bias = tower.array(f"{norm}.bias") - tower.array(f"{norm}.running_mean") * gain
-    side = kernel.shape[-1]
+
+    def kernel() -> np.ndarray:
+        return np.asarray(tower.array(f"{name}.weight") * gain[:, None, None, None])
+
     inputs = [
         x,
-        tower.graph.weight(f"vision.{name}.weight", kernel * gain[:, None, None, None]),
-        tower.graph.weight(f"vision.{name}.bias", bias),
+        graph.later(f"{tower.prefix}.{name}.weight", shape, kernel),
+        graph.weight(f"{tower.prefix}.{name}.bias", bias),
     ]
-    pads = [side // 2] * 4
-    return str(tower.graph.node("Conv", inputs, kernel_shape=[side, side], strides=[stride, stride], pads=pads))
+    pads = [shape[-1] // 2] * 4
+    return str(graph.node("Conv", inputs, kernel_shape=shape[-2:], strides=[stride, stride], pads=pads))
 
 
 def _halve(tower: Tower, x: str) -> str:

@@ -64,7 +64,7 @@ _DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
             "hidden_act": "gelu_pytorch_tanh",
             "layer_norm_eps": 1e-6,
             "pad_token_id": 1,
-            "eos_token_id": 1,  # transformers' 49407 lies outside of every vocabulary of SigLIP
+            "eos_token_id": 49407,
         },
         "vision_config": {
             "hidden_size": 768,
@@ -81,6 +81,8 @@ _DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
 """What a key that config.json leaves out means to transformers 5.23.0 (CLIPTextConfig and the like)."""
 _HISTORICAL_EOS = 2
 """Early configs say this although texts end with the largest id; transformers then looks for that."""
+_MEANINGLESS_EOS = 49407
+"""What configs of SigLIP say or leave at its default, taken over from CLIP; its vocabularies all end texts with 1."""
 _RENAMES = [
     (r"^text_model\.embeddings\.token_embedding\.", "text.token_embedding."),
     (r"^(text|vision)_model\.embeddings\.position_embedding\.weight$", r"\1.position_embedding"),
@@ -112,7 +114,7 @@ _NOT_BUILT = {
     "siglip_vision_model": "models of an image tower alone",
 }
 """Relatives that people may take for what is read here, by model_type."""
-_IMAGE_PROCESSORS = re.compile(r"(CLIP|Siglip|ViT)(ImageProcessor|FeatureExtractor)(Fast|Pil)?")
+_IMAGE_PROCESSORS = re.compile(r"(CLIP|Siglip)(ImageProcessor|FeatureExtractor)(Fast|Pil)?")
 _FILTERS: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
 _CLEANINGS: dict[str, TextCleaning] = {
     "SiglipTokenizer": "canonical",
@@ -382,9 +384,9 @@ def _special_ids(
     end, start, pad = text["eos_token_id"], text.get("bos_token_id", 0), text["pad_token_id"]
     if model.text.causal and end == _HISTORICAL_EOS:
         end, start = model.text.vocab_size - 1, model.text.vocab_size - 2
-    if not model.text.causal and model.text.vocab_size in _SIGLIP_TOKENIZERS:  # their configs say 49407
-        gemma = _SIGLIP_TOKENIZERS[model.text.vocab_size] == "GemmaTokenizer"
-        end, pad = 1, 0 if gemma else 1
+    if not model.text.causal and end == _MEANINGLESS_EOS:
+        end = 1
+        pad = 0 if _SIGLIP_TOKENIZERS.get(model.text.vocab_size) == "GemmaTokenizer" else pad
     return (
         told.get("bos_token", start) if model.text.causal else None,
         told.get("eos_token", end),

@@ -91,7 +91,6 @@ def _config_table(config: ModelConfig, vision: VisionTransformerConfig, spec: In
     text_as_clip = (text.causal, text.pool, text.projection_bias) == (True, "end", False)
     _refuse(not (as_siglip if siglip else as_clip), "this vision transformer, neither CLIP's nor SigLIP's")
     _refuse(not (text_as_siglip if siglip else text_as_clip), "this text transformer, neither CLIP's nor SigLIP's")
-    _refuse(siglip and text.width != vision.width, "a SigLIP whose towers are not equally wide")
     kind = "siglip" if siglip else "clip"
     table: dict[str, Any] = {
         "architectures": ["SiglipModel" if siglip else "CLIPModel"],

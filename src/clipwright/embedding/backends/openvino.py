@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ def _core() -> Any:
 def has_bf16() -> bool:
     """Whether this processor has units for bfloat16."""
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def settings(precision: Precision, threads: int | None) -> dict[str, Any]:
+    """What a model is compiled with. Said in full: by itself OpenVINO takes bfloat16 wherever it can."""
+    floats = "f32" if precision == "fp32" or not has_bf16() else "bf16"
+    said: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": floats}
+    return said if threads is None else {**said, "INFERENCE_NUM_THREADS": threads}
 
 
 class OpenVinoBackend:
@@ -87,22 +95,51 @@ class OpenVinoBackend:
             return self._compile(tower, Path(folder))
 
     def _read(self, folder: Path) -> Any:
-        return _core().import_model((folder / _BLOB).read_bytes(), "CPU", self._settings())
-
-    def _settings(self) -> dict[str, Any]:
-        """Said in full: by itself OpenVINO takes bfloat16 wherever it can."""
-        floats = "f32" if self.precision == "fp32" or not has_bf16() else "bf16"
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": floats}
-        return settings if self._threads is None else {**settings, "INFERENCE_NUM_THREADS": self._threads}
+        return _core().import_model((folder / _BLOB).read_bytes(), "CPU", settings(self.precision, self._threads))
 
     def _compile(self, tower: Tower, folder: Path) -> Any:
         stored: Precision = "fp32" if self.precision == "bf16" else self.precision
         packed = tower == "text" and self._packed
         graph = tower_graph(self._checkpoint, tower, stored, fused=False, packed=packed)
-        return _core().compile_model(_core().read_model(graph.write(folder)), "CPU", self._settings())
+        return _core().compile_model(
+            _core().read_model(graph.write(folder)), "CPU", settings(self.precision, self._threads)
+        )
 
     def _keep(self, tower: Tower, folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as plain:
             compiled = self._compile(tower, Path(plain))
             with (folder / _BLOB).open("wb") as file:
                 file.write(compiled.export_model().getbuffer())
+
+
+def matrix_product(size: int, precision: Precision, threads: int | None) -> Callable[[], None] | None:
+    """A function that multiplies a matrix by a stored one, both size x size; None: not in this precision here."""
+    if precision == "bf16" and not has_bf16():
+        return None
+    from openvino import opset13 as ops
+
+    entering: dict[Precision, Any] = {
+        "fp32": openvino.Type.f32,
+        "bf16": openvino.Type.bf16,
+        "int8": openvino.Type.u8,
+    }
+    given = ops.parameter([size, size], entering[precision])
+    x = ops.convert(given, "f32")
+    if precision == "int8":
+        low, high = np.float32(0), np.float32(255)
+        x = ops.fake_quantize(x, low, high, low, high, 256)
+        stored = ops.convert(ops.constant(np.ones((size, size), np.int8)), "f32")
+        stored = ops.multiply(stored, ops.constant(np.ones((size, 1), np.float32)))
+    else:
+        stored = ops.constant(np.ones((size, size), np.float32))
+    y = ops.matmul(x, stored, False, True)
+    if precision != "fp32" and has_bf16():
+        y = ops.convert(y, "bf16")  # as layer hands on to layer
+    model = openvino.Model([y], [given], "product")
+    request = _core().compile_model(model, "CPU", settings(precision, threads)).create_infer_request()
+
+    def multiply() -> None:
+        request.start_async()
+        request.wait()
+
+    return multiply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,21 @@ class TorchBackend:
             tokens, places = torch.from_numpy(ids).to(self._device), torch.from_numpy(ends).to(self._device)
             features = self._text(tokens, places)
         return np.asarray(features.float().cpu().numpy())
+
+
+def matrix_product(size: int, precision: Precision, threads: int | None, *, gpu: bool) -> Callable[[], None] | None:
+    """A function that multiplies two matrices of size x size; None: torch has no such product in this precision."""
+    if precision not in _DTYPES:
+        return None
+    if threads is not None:
+        torch.set_num_threads(threads)
+    place, dtype = torch.device("cuda" if gpu else "cpu"), _DTYPES[precision]
+    a, b = (torch.randn(size, size, device=place).to(dtype) for _ in range(2))
+    out = torch.empty_like(a)
+
+    def multiply() -> None:
+        torch.mm(a, b, out=out)
+        if gpu:
+            torch.cuda.synchronize()
+
+    return multiply

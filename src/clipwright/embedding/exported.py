@@ -1,0 +1,111 @@
+"""Towers as files that plain onnxruntime runs, with all that one must know to feed them; and such files, run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clipwright.checkpoints.checkpoint import Checkpoint, config_table
+from clipwright.embedding.backend import BackendName, Precision, Tower
+from clipwright.embedding.tower_graphs import tower_graph
+from clipwright.graph.builder import Graph
+from clipwright.graph.towers import IMAGE_INPUT, OUTPUT, TEXT_INPUTS
+from clipwright.inputs.tokenizer import document_that_cleans
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+FORMAT_VERSION = 1
+INPUT_FILE, TOKENIZER_FILE = "input.json", "tokenizer.json"
+TOWERS: tuple[Tower, ...] = ("text", "image")
+"""In the order in which they are written: int8 may lack the tokenizer, and then says so at once."""
+
+
+def graph_file(tower: Tower) -> str:
+    return f"{tower}.onnx"
+
+
+def weights_file(tower: Tower) -> str:
+    return f"{tower}.bin"
+
+
+def write_towers(checkpoint: Checkpoint, name: str, space_id: str, precision: Precision, folder: Path) -> None:
+    """Writes both towers, the tokenizer where there is one, and input.json into the folder. One weight is in memory.
+
+    name: how the model is called. int8 calibrates a tower first, which runs it. Raises TokenizerError where int8 lacks
+    a tokenizer for that, OSError where the disk refuses.
+    """
+    described: dict[str, Any] = {}
+    for tower in TOWERS:
+        graph = tower_graph(checkpoint, tower, precision, fused=True, packed=False)
+        graph.write(folder, graph_file(tower), weights_file(tower))
+        described[tower] = {"graph": graph_file(tower), "weights": weights_file(tower)} | _ends_of(graph)
+    if checkpoint.tokenizer is not None:
+        document, _ = document_that_cleans(checkpoint.tokenizer, checkpoint.spec)
+        (folder / TOKENIZER_FILE).write_text(document, encoding="utf-8")
+    table = {
+        "format": FORMAT_VERSION,
+        "model": name,
+        "space_id": space_id,
+        "variant": variant(precision),
+        "embed_dim": checkpoint.config.embed_dim,
+        "scores": checkpoint.config.scores,
+        "scale": checkpoint.scale,
+        "bias": checkpoint.bias,
+        "image": described["image"],
+        "text": described["text"],
+        "tokenizer": None if checkpoint.tokenizer is None else TOKENIZER_FILE,
+        "input": asdict(checkpoint.spec),
+        "config": config_table(checkpoint.config),
+        "provenance": dict(checkpoint.provenance),
+    }
+    (folder / INPUT_FILE).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def variant(precision: Precision) -> str:
+    """How vectors are made with these files: pixels are to be prepared exactly."""
+    return f"exact-{precision}"
+
+
+def _ends_of(graph: Graph) -> dict[str, Any]:
+    """Inputs and outputs of a graph by their names."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    ends: dict[str, Any] = {}
+    for key, values in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        ends[key] = {}
+        for value in values:
+            kind = value.type.tensor_type
+            shape = [side.dim_param or side.dim_value for side in kind.shape.dim]
+            ends[key][value.name] = {"type": tensor_dtype_to_np_dtype(kind.elem_type).name, "shape": shape}
+    return ends
+
+
+class ExportedTowers:
+    """The towers in a folder that write_towers filled, as a Backend. A tower is opened when it is first asked for."""
+
+    name: BackendName = "onnx"
+
+    def __init__(self, folder: Path, precision: Precision, threads: int | None = None) -> None:
+        self.precision: Precision = precision
+        self._folder = folder
+        self._threads = threads
+        self._sessions: dict[Tower, onnxruntime.InferenceSession] = {}
+
+    def image_features(self, pixels: np.ndarray) -> np.ndarray:
+        return self._run("image", {IMAGE_INPUT: np.ascontiguousarray(pixels)})
+
+    def text_features(self, ids: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        return self._run("text", dict(zip(TEXT_INPUTS, (ids, ends), strict=True)))
+
+    def _run(self, tower: Tower, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        from clipwright.embedding.backends.onnx import open_file
+
+        if tower not in self._sessions:
+            self._sessions[tower] = open_file(self._folder / graph_file(tower), self._threads)
+        (features,) = self._sessions[tower].run([OUTPUT], inputs)
+        return np.asarray(features)
