@@ -349,7 +349,7 @@ def test_pictures_are_not_prepared_by_guess(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_says_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"open_clip_config.json \(OpenCLIP\) and config.json"):
+    with pytest.raises(CheckpointError, match=r"open_clip_config.json \(OpenCLIP\), config.json"):
         read_checkpoint(tmp_path)
 
 

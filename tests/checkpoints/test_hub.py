@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from clipwright.checkpoints.onnx_repository import GraphLayout, read_onnx_repository
+from clipwright.embedding.load import embedder_from
+from tests.graph_folders import graph_checkpoint, graph_folder
 from tests.support import DATA, REFERENCE
 
 
@@ -31,13 +34,14 @@ class Hub:
 
     def downloads(self) -> list[str]:
         """The files that were downloaded, in order."""
-        return [request.rpartition("/")[2] for request in self.requests if request.startswith("GET /acme/clip/resolve")]
+        start = "GET /acme/clip/resolve/"
+        return [request.split("/", 5)[5] for request in self.requests if request.startswith(start)]
 
 
 def published(name: str, data: bytes) -> dict[str, object]:
     """What the hub says of a file: of a large one, which git does not keep itself, its SHA-256 too."""
     entry: dict[str, object] = {"rfilename": name, "size": len(data), "blobId": hashlib.sha1(data).hexdigest()}
-    if name.endswith((".safetensors", ".bin")):
+    if name.endswith((".safetensors", ".bin", ".onnx", ".onnx_data")):
         entry["lfs"] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "pointerSize": 134}
     return entry
 
@@ -63,7 +67,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 siblings = [published(name, data) for name, data in hub.files.items()]
                 info = {"id": "acme/clip", "modelId": "acme/clip", "sha": hub.commit, "siblings": siblings, "tags": []}
                 return self.send(json.dumps(info).encode(), "application/json", body)
-            name = path.rpartition("/")[2]
+            name = path.removeprefix("/acme/clip/resolve/").partition("/")[2]
             if path.startswith("/acme/clip/resolve/") and name in hub.files:
                 data = hub.files[name]
                 etag = hashlib.sha256(data).hexdigest()
@@ -133,7 +137,7 @@ def attempt(what: str, cache: Path, hub: Hub | None, offline: bool = False, befo
 {before}
 import sys
 from clipwright.checkpoints.hub import pull
-from clipwright.checkpoints.load import load_checkpoint
+from clipwright.checkpoints.load import load_checkpoint, load_model
 from clipwright.errors import ClipwrightError
 try:
     print({what})
@@ -316,6 +320,109 @@ def test_a_disk_that_fails_is_no_missing_network(tmp_path: Path, hub: Hub) -> No
 
 def test_a_folder_loads_with_no_socket_at_all(tmp_path: Path) -> None:
     assert load(str(REFERENCE / "hf-clip"), tmp_path, None, before=NO_SOCKETS) == (0, local_space_id())
+
+
+def files_under(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def load_graphs(cache: Path, hub: Hub | None, offline: bool = False, before: str = "") -> tuple[int, str]:
+    return attempt("load_model('acme/clip').space_id()", cache, hub, offline, before)
+
+
+TRANSFORMERS_JS = {
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "onnx/vision_model.onnx",
+    "onnx/vision_model.onnx_data",
+    "onnx/text_model.onnx",
+    "onnx/text_model.onnx_data",
+}
+IMMICH = {
+    "config.json",
+    "visual/preprocess_cfg.json",
+    "visual/model.onnx",
+    "textual/tokenizer.json",
+    "textual/tokenizer_config.json",
+    "textual/model.onnx",
+}
+OTHERS = ("onnx/model.onnx", "onnx/vision_model_quantized.onnx", "onnx/text_model_fp16.onnx", "textual/vocab.json")
+
+
+@pytest.mark.parametrize(("layout", "needed"), [("transformers.js", TRANSFORMERS_JS), ("immich", IMMICH)])
+def test_of_graphs_only_what_is_needed_is_downloaded_once(
+    tmp_path: Path, hub: Hub, layout: GraphLayout, needed: set[str]
+) -> None:
+    options = {"external": True} if layout == "transformers.js" else {}
+    folder = graph_folder(tmp_path / "folder", layout, **options)
+    hub.files = files_under(folder) | dict.fromkeys(OTHERS, b"another variant")
+    known = (0, read_onnx_repository(folder).space_id())
+    assert load_graphs(tmp_path, hub) == known
+    assert sorted(hub.downloads()) == sorted(needed)
+    hub.requests.clear()
+    assert load_graphs(tmp_path, hub, before=NO_SOCKETS) == known
+    assert load_graphs(tmp_path, None, offline=True) == known
+    assert not hub.requests
+
+
+def test_graphs_of_the_hub_are_pulled_and_run(tmp_path: Path, hub: Hub, photo: Path) -> None:
+    hub.files = files_under(graph_folder(tmp_path / "folder", external=True))
+    main = "from clipwright import cli; cli.main()"
+    status, said = run(f"import sys; sys.argv[1:] = ['models', 'pull', 'acme/clip']; {main}", tmp_path, hub)
+    assert (status, said.startswith("acme/clip: 32 px, 16 numbers a photograph, in ")) == (0, True)
+    hub.requests.clear()
+    wanted = ["similarity", str(photo), "--text", "a cat", "--model", "acme/clip", "--json"]
+    status, said = run(f"import sys; sys.argv[1:] = {wanted}; {main}", tmp_path, hub)
+    assert (status, hub.requests) == (0, [])
+    made = embedder_from(graph_checkpoint(), "made")
+    cosine = made.embed_images([photo])[0] @ made.embed_texts(["a cat"])[0]
+    assert json.loads(said)["similarities"][0]["similarity"] == pytest.approx(float(cosine), abs=1e-5)
+
+
+def test_weights_are_fetched_rather_than_graphs(tmp_path: Path, hub: Hub) -> None:
+    hub.files |= files_under(graph_folder(tmp_path / "folder"))
+    hub.files |= {name: (REFERENCE / "hf-clip" / name).read_bytes() for name in ("config.json",)}
+    pull("acme/clip", tmp_path, hub)
+    assert "model.safetensors" in hub.downloads()
+    assert not any(name.endswith(".onnx") for name in hub.downloads())
+
+
+def test_graphs_that_another_program_fetched_do_not_hide_weights(tmp_path: Path, hub: Hub) -> None:
+    hub.files = {**files_under(graph_folder(tmp_path / "folder")), **hub.files}
+    names = ["config.json", "preprocessor_config.json", "onnx/vision_model.onnx", "onnx/text_model.onnx"]
+    run(
+        f"from huggingface_hub import hf_hub_download\nfor n in {names}: hf_hub_download('acme/clip', n)", tmp_path, hub
+    )
+    status, graphs = load_graphs(tmp_path, hub, offline=True)
+    assert (status, graphs != local_space_id()) == (0, True)
+    load_graphs(tmp_path, hub)
+    assert "model.safetensors" in hub.downloads()
+
+
+def test_a_graph_without_its_tensors_is_completed(tmp_path: Path, hub: Hub) -> None:
+    folder = graph_folder(tmp_path / "folder", external=True)
+    hub.files = files_under(folder)
+    load_graphs(tmp_path, hub)
+    (link,) = tmp_path.rglob("snapshots/*/onnx/text_model.onnx_data")
+    link.unlink()
+    hub.requests.clear()
+    assert load_graphs(tmp_path, hub) == (0, read_onnx_repository(folder).space_id())
+    del hub.files["onnx/text_model.onnx_data"]
+    status, message = attempt("pull('acme/clip@v1')", tmp_path / "fresh", hub)
+    assert (status, message) == (
+        2,
+        "'acme/clip' lacks onnx/text_model.onnx_data, which onnx/text_model.onnx names",
+    )
+
+
+def test_a_damaged_graph_is_fetched_again(tmp_path: Path, hub: Hub) -> None:
+    folder = graph_folder(tmp_path / "folder")
+    hub.files = files_under(folder)
+    hub.damaged = {"onnx/vision_model.onnx": [damaged_bytes(hub.files["onnx/vision_model.onnx"])]}
+    assert load_graphs(tmp_path, hub) == (0, read_onnx_repository(folder).space_id())
+    assert hub.downloads().count("onnx/vision_model.onnx") == 2
 
 
 def test_a_repository_without_a_known_layout_says_what_was_looked_for(tmp_path: Path, hub: Hub) -> None:

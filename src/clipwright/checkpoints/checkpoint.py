@@ -56,6 +56,10 @@ class Checkpoint:
     """Where it was read from; a change of any of them may be a change of the model."""
 
     @property
+    def embed_dim(self) -> int:
+        return self.config.embed_dim
+
+    @property
     def scale(self) -> float:
         """exp(logit_scale): what similarities are multiplied by."""
         return math.exp(float(np.asarray(self.weights["logit_scale"])))

@@ -14,27 +14,47 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import huggingface_hub
 from huggingface_hub import errors
 from huggingface_hub.hf_api import RepoSibling
 
+from clipwright.checkpoints.external_data import external_files
 from clipwright.checkpoints.families import huggingface, openclip
-from clipwright.checkpoints.folder import SENTENCEPIECE_FILE
+from clipwright.checkpoints.folder import WEIGHTS_FILES
+from clipwright.checkpoints.onnx_repository import CONFIG_FILE, GRAPHS, SMALL_FILES, graph_names
+from clipwright.checkpoints.small_files import SENTENCEPIECE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError, UnreachableError
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", SENTENCEPIECE_FILE)
-_BESIDE = {
-    openclip.CONFIG_FILE: _TOKENIZER_FILES,
-    huggingface.CONFIG_FILE: (huggingface.PREPROCESSOR_FILE, huggingface.PROCESSOR_FILE, *_TOKENIZER_FILES),
-}
-"""The small files that are read together with each config, where a repository has them."""
-_WEIGHTS = {
-    openclip.CONFIG_FILE: ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
-    huggingface.CONFIG_FILE: ("model.safetensors", "pytorch_model.bin"),
-}
-"""The weights that go with each config, the one that is taken first."""
+_TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SENTENCEPIECE_FILE)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Which files of a repository make a model."""
+
+    config: str
+    beside: tuple[str, ...]
+    """The small files that are read together with the config, where a repository has them."""
+    weights: tuple[str, ...] = ()
+    """Of these one, the one that is taken first."""
+    graphs: tuple[str, ...] = ()
+    """Or all of these, with the files that they name."""
+
+
+_LAYOUTS = (
+    _Layout(
+        openclip.CONFIG_FILE, _TOKENIZER_FILES, weights=("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    ),
+    _Layout(
+        huggingface.CONFIG_FILE,
+        (huggingface.PREPROCESSOR_FILE, huggingface.PROCESSOR_FILE, *_TOKENIZER_FILES),
+        weights=("model.safetensors", "pytorch_model.bin"),
+    ),
+    *(_Layout(CONFIG_FILE, SMALL_FILES[name], graphs=graphs) for name, graphs in GRAPHS.items()),
+)
+"""The one that is taken first before the others: weights before graphs, as in a folder."""
 _TOLD_SIZE = re.compile(r"has size (\d+)")
 """In what huggingface_hub says of a download that is shorter or longer than announced."""
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -85,19 +105,31 @@ def pull(name: str) -> Path:
         info = huggingface_hub.HfApi().model_info(repository, revision=revision or None, files_metadata=True)
         assert info.sha is not None
         published = {file.rfilename: file for file in info.siblings or ()}
-        config, weights = _wanted(published, repository, info.sha)
-        for file in [*_BESIDE[config], *weights]:
-            if file in published and (file != SENTENCEPIECE_FILE or "tokenizer.json" not in published):
+        layout, weights = _wanted(published, repository, info.sha)
+        for file in [*layout.beside, *weights]:
+            if file in published and (file != SENTENCEPIECE_FILE or TOKENIZER_FILE not in published):
                 _fetch(repository, published[file], info.sha, info.sha)
+        for graph in layout.graphs:
+            _fetch_graph(repository, graph, published, info.sha)
         # The config comes last, and under the revision's name, which then points here: until all is there, the name
         # goes on pointing to what was whole before.
-        folder = _fetch(repository, published[config], info.sha, revision or None).parent
+        folder = _fetch(repository, published[layout.config], info.sha, revision or None).parent
         if folder.name != info.sha:
             raise ClipwrightError(f"{name!r} was changed on the hub while it was downloaded; try again")
-        for file in _BESIDE[config]:
+        for file in _read_or_absent(layout):
             if file not in published:
                 _note_absence(folder, file)
     return folder
+
+
+def _fetch_graph(repository: str, graph: str, published: Mapping[str, RepoSibling], commit: str) -> None:
+    """A graph, and the files beside it in which its large tensors lie."""
+    path = _fetch(repository, published[graph], commit, commit)
+    for name in external_files(path):
+        file = (PurePosixPath(graph).parent / name).as_posix()
+        if file not in published:
+            raise CheckpointError(f"{repository!r} lacks {file}, which {graph} names")
+        _fetch(repository, published[file], commit, commit)
 
 
 def _fetch(repository: str, published: RepoSibling, commit: str, revision: str | None) -> Path:
@@ -198,17 +230,27 @@ def _explained(name: str) -> Iterator[None]:
 
 def _cached(name: str) -> _Cached | None:
     repository, _, revision = name.partition("@")
-    for config, names in _WEIGHTS.items():
-        path = _cached_file(repository, config, revision or None)
-        if path is not None and any(_weights_are_there(path.parent, weights) for weights in names):
-            folder = path.parent
-            return _Cached(folder, complete=all(_is_settled(repository, file, folder) for file in _BESIDE[config]))
+    for layout in _LAYOUTS:
+        path = _cached_file(repository, layout.config, revision or None)
+        if path is None:
+            continue
+        folder = path.parent
+        if any(_weights_are_there(folder, file) for file in layout.weights) or _graphs_are_there(folder, layout.graphs):
+            return _Cached(folder, all(_is_settled(repository, file, folder) for file in _read_or_absent(layout)))
     return None
+
+
+def _read_or_absent(layout: _Layout) -> tuple[str, ...]:
+    """The files that would be read besides weights and graphs, were they there: whether they are must be known.
+
+    Weights count before graphs, so graphs alone do not tell that they are what is read.
+    """
+    return (*layout.beside, *WEIGHTS_FILES) if layout.graphs else layout.beside
 
 
 def _is_settled(repository: str, file: str, folder: Path) -> bool:
     """Whether a file is in the cache, is known to be absent from the repository, or is not needed."""
-    if file == SENTENCEPIECE_FILE and (folder / "tokenizer.json").is_file():
+    if file == SENTENCEPIECE_FILE and (folder / TOKENIZER_FILE).is_file():
         return True
     return huggingface_hub.try_to_load_from_cache(repository, file, revision=folder.name) is not None
 
@@ -238,17 +280,32 @@ def _weights_are_there(folder: Path, weights: str) -> bool:
     return all((folder / str(name)).is_file() for name in shards)
 
 
-def _wanted(published: Mapping[str, RepoSibling], repository: str, commit: str) -> tuple[str, list[str]]:
-    """The config of the first layout that the repository holds, and the files of its weights, in one format only."""
-    for config, names in _WEIGHTS.items():
-        choices = [(weights, _files_of(weights, published)) for weights in names if config in published]
-        choices = [(weights, files) for weights, files in choices if files]
+def _graphs_are_there(folder: Path, graphs: tuple[str, ...]) -> bool:
+    paths = [folder / graph for graph in graphs]
+    if not paths or not all(path.is_file() for path in paths):
+        return False
+    try:
+        return all((path.parent / name).is_file() for path in paths for name in external_files(path))
+    except CheckpointError:
+        return True  # that it is damaged is said when it is read
+
+
+def _wanted(published: Mapping[str, RepoSibling], repository: str, commit: str) -> tuple[_Layout, list[str]]:
+    """The first layout that the repository holds, and the files of its weights, in one format only."""
+    for layout in _LAYOUTS:
+        if layout.config not in published:
+            continue
+        choices = [files for files in (_files_of(weights, published) for weights in layout.weights) if files]
         # What the cache has already goes before what is taken first.
-        choices.sort(key=lambda choice: any(_cached_file(repository, file, commit) is None for file in choice[1]))
+        choices.sort(key=lambda files: any(_cached_file(repository, file, commit) is None for file in files))
         if choices:
-            return config, choices[0][1]
+            return layout, choices[0]
+        if layout.graphs and all(graph in published for graph in layout.graphs):
+            return layout, []
+    configs = " and ".join(dict.fromkeys(layout.config for layout in _LAYOUTS))
     raise CheckpointError(
-        f"{repository!r} holds no model that is known: looked for {' and '.join(_WEIGHTS)} with their weights"
+        f"{repository!r} holds no model that is known: looked for {configs} with their weights, or with ONNX graphs"
+        f" ({graph_names()})"
     )
 
 

@@ -8,13 +8,22 @@ from pathlib import Path
 
 from clipwright.checkpoints.catalog import catalog
 from clipwright.checkpoints.checkpoint import Checkpoint
-from clipwright.checkpoints.folder import OUR_FILE, read_checkpoint
+from clipwright.checkpoints.folder import OUR_FILE, read_checkpoint, read_model
+from clipwright.checkpoints.onnx_repository import OnnxRepository
 from clipwright.errors import CheckpointError, UnknownModelError, suggestion
 
 STARTER = "starter"
 MODEL_FILE = OUR_FILE
 """How the model file in a folder is called."""
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+def load_model(name: str | Path) -> Checkpoint | OnnxRepository:
+    """What is called name: a checkpoint, as load_checkpoint gives it, or ready ONNX graphs where there are no weights.
+
+    Raises as load_checkpoint.
+    """
+    return read_model(model_path(name))
 
 
 def load_checkpoint(name: str | Path) -> Checkpoint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,10 @@ from clipwright.checkpoints.load import STARTER
 from clipwright.cli import DONE
 from clipwright.commands.options import SPACING, json_option
 from clipwright.commands.output import print_json
+
+if TYPE_CHECKING:
+    from clipwright.checkpoints.checkpoint import Checkpoint
+    from clipwright.checkpoints.onnx_repository import OnnxRepository
 
 
 @click.command("info", context_settings=SPACING)
@@ -22,32 +26,47 @@ def command(model: str, as_json: bool) -> int:
     Example:
       clipwright info runs/mine/model.safetensors --json
     """
-    from clipwright.checkpoints.checkpoint import config_table
-    from clipwright.checkpoints.load import load_checkpoint, model_path
+    from clipwright.checkpoints.load import load_model, model_path
+    from clipwright.checkpoints.onnx_repository import OnnxRepository
     from clipwright.records import write_record
 
-    checkpoint = load_checkpoint(model)
-    towers = {"vision": 0, "text": 0}
-    for name, array in checkpoint.weights.items():
-        tower = name.partition(".")[0]
-        towers[tower] = towers.get(tower, 0) + array.size
+    opened = load_model(model)
+    towers = _graphs(opened) if isinstance(opened, OnnxRepository) else _weights(opened)
     record: dict[str, Any] = {
         "model": model,
         "file": str(model_path(model)),
-        "space_id": checkpoint.space_id(),
-        "parameters": {tower: count for tower, count in towers.items() if tower in ("vision", "text")},
-        "config": config_table(checkpoint.config),
-        "input": write_record(checkpoint.spec),
-        "provenance": dict(checkpoint.provenance),
+        "space_id": opened.space_id(),
+        **towers,
+        "input": write_record(opened.spec),
+        "provenance": dict(opened.provenance),
     }
     if as_json:
         print_json(record)
     else:
         _print_record({key: value for key, value in record.items() if key != "provenance"})
-        origin = {key: value for key, value in checkpoint.provenance.items() if key != "recipe"}
+        origin = {key: value for key, value in opened.provenance.items() if key != "recipe"}
         _print_record({"origin": origin} if origin else {})
-        _print_record({"recipe": "in full with --json"} if "recipe" in checkpoint.provenance else {})
+        _print_record({"recipe": "in full with --json"} if "recipe" in opened.provenance else {})
     return DONE
+
+
+def _weights(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What is said of towers that are built here."""
+    from clipwright.checkpoints.checkpoint import config_table
+
+    towers = {"vision": 0, "text": 0}
+    for name, array in checkpoint.weights.items():
+        tower = name.partition(".")[0]
+        towers[tower] = towers.get(tower, 0) + array.size
+    parameters = {tower: count for tower, count in towers.items() if tower in ("vision", "text")}
+    return {"parameters": parameters, "config": config_table(checkpoint.config)}
+
+
+def _graphs(repository: OnnxRepository) -> dict[str, Any]:
+    """What is said of towers that are ready graphs."""
+    paths = {"vision": repository.image, "text": repository.text}
+    config = {"embed_dim": repository.embed_dim, "scores": repository.scores}
+    return {"graphs": {tower: str(path) for tower, path in paths.items()}, "config": config}
 
 
 def _print_record(record: dict[str, Any], depth: int = 0) -> None:

@@ -109,13 +109,13 @@ def pull_command(name: str) -> int:
       clipwright models pull openai-vit-b-32
       clipwright models pull laion/CLIP-ViT-B-32-laion2B-s34B-b79K
     """
-    from clipwright.checkpoints.folder import read_checkpoint
+    from clipwright.checkpoints.folder import read_model
     from clipwright.checkpoints.hub import pull
     from clipwright.checkpoints.load import hub_name
 
     folder = pull(hub_name(name))
-    config = read_checkpoint(folder).config
-    print(f"{name}: {config.vision.image_size} px, {config.embed_dim} numbers a photograph, in {folder}")
+    model = read_model(folder)
+    print(f"{name}: {model.spec.image_size} px, {model.embed_dim} numbers a photograph, in {folder}")
     return DONE
 
 

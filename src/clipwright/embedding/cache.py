@@ -23,6 +23,7 @@ from typing import TypeVar
 from clipwright import __version__
 from clipwright.atomic import making_folder, remove_leftovers, replacing
 from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.checkpoints.onnx_repository import OnnxRepository
 from clipwright.errors import ClipwrightError
 
 _IDS = "space-ids"
@@ -112,8 +113,8 @@ class ModelCache:
                 folder.rmdir()  # if nothing is left in it
         return removed
 
-    def space_id(self, checkpoint: Checkpoint) -> str:
-        """The checkpoint's space_id, remembered by path, size and time of its files: hashing a large model is slow."""
+    def space_id(self, checkpoint: Checkpoint | OnnxRepository) -> str:
+        """The model's space_id, remembered by path, size and time of its files: hashing a large model is slow."""
         if not checkpoint.files:
             return checkpoint.space_id()
         stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in checkpoint.files]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import platform
 from pathlib import Path
 from typing import Literal
 
 from clipwright.checkpoints.checkpoint import Checkpoint
-from clipwright.checkpoints.load import load_checkpoint
+from clipwright.checkpoints.load import load_model
+from clipwright.checkpoints.onnx_repository import OnnxRepository
 from clipwright.embedding.backend import Backend, BackendName, Precision
 from clipwright.embedding.cache import ModelCache, Shelf
 from clipwright.embedding.embedder import Embedder, Pixels
@@ -18,6 +20,7 @@ from clipwright.inputs.tokenizer import Tokenizer
 BackendChoice = Literal["auto", "onnx", "openvino", "torch"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "int8"]
 """auto, for bulk work: the fastest backend that is installed, in bf16 where there are units for it, else in fp32."""
+logger = logging.getLogger(__name__)
 _X86 = ("x86_64", "AMD64", "i686")
 
 
@@ -40,8 +43,20 @@ def load_embedder(
     Raises UnknownModelError where there is no such model, CheckpointError where its files are damaged, and
     ClipwrightError where this machine lacks what backend and precision ask for.
     """
+    model = load_model(name)
+    if isinstance(model, OnnxRepository):
+        return embedder_of_graphs(
+            model,
+            str(name),
+            threads=threads,
+            pixels=pixels,
+            backend=backend,
+            precision=precision,
+            compiled=compiled,
+            strict_length=strict_length,
+        )
     return embedder_from(
-        load_checkpoint(name),
+        model,
         str(name),
         threads=threads,
         pixels=pixels,
@@ -72,26 +87,61 @@ def embedder_from(
 
 def embedder_on(
     backend: Backend,
-    checkpoint: Checkpoint,
+    model: Checkpoint | OnnxRepository,
     name: str,
     space_id: str,
     pixels: Pixels = "exact",
     *,
     strict_length: bool = False,
 ) -> Embedder:
-    """The embedder of a checkpoint whose towers run on this backend."""
+    """The embedder of a model whose towers run on this backend."""
     return Embedder(
         name=name,
         space_id=space_id,
-        embed_dim=checkpoint.config.embed_dim,
-        scale=checkpoint.scale,
-        spec=checkpoint.spec,
-        tokenizer=None if checkpoint.tokenizer is None else Tokenizer(checkpoint.tokenizer, checkpoint.spec),
+        embed_dim=model.embed_dim,
+        scale=model.scale,
+        spec=model.spec,
+        tokenizer=None if model.tokenizer is None else Tokenizer(model.tokenizer, model.spec),
         backend=backend,
-        bias=checkpoint.bias,
+        bias=model.bias,
         pixels=pixels,
         strict_length=strict_length,
     )
+
+
+def embedder_of_graphs(
+    repository: OnnxRepository,
+    name: str,
+    *,
+    threads: int | None = None,
+    pixels: Pixels = "exact",
+    backend: BackendChoice | None = None,
+    precision: PrecisionChoice = "fp32",
+    compiled: bool = False,
+    strict_length: bool = False,
+) -> Embedder:
+    """The embedder of ready ONNX graphs, called by this name in messages.
+
+    Raises ClipwrightError where another backend or precision is asked for by name than theirs.
+    """
+    for option, asked, known in (("backend", backend, "onnx"), ("precision", precision, "fp32")):
+        if asked not in (None, "auto", known):
+            raise ClipwrightError(
+                f"{name} holds ready ONNX graphs, which run as they are, on ONNX Runtime; leave out --{option} {asked}"
+            )
+    if compiled:
+        raise ClipwrightError(f"{name} holds ready ONNX graphs, which are not compiled; leave out --compile")
+    if repository.scores == "sigmoid":
+        logger.warning(
+            "%s holds ready ONNX graphs, but not SigLIP's scale and bias: classify's probabilities are shares among the"
+            " labels, not one for each label by itself; embeddings and similarities are not affected",
+            name,
+        )
+    from clipwright.embedding.backends.onnx_files import OnnxFilesBackend
+
+    backend_of_files = OnnxFilesBackend(repository, threads)
+    space_id = ModelCache().space_id(repository)
+    return embedder_on(backend_of_files, repository, name, space_id, pixels, strict_length=strict_length)
 
 
 def open_backend(

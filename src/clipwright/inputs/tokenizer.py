@@ -119,6 +119,21 @@ def end_ids(document: str) -> tuple[int, int]:
     return start, end
 
 
+def framing_ids(document: str) -> tuple[int | None, int]:
+    """The ids that a tokenizer's JSON document itself puts before a text (None: nothing) and behind it.
+
+    Raises TokenizerError where it does not put at most one token before and exactly one behind.
+    """
+    encoder = _read_document(document)
+    encoder.no_padding()
+    encoder.no_truncation()
+    bare, framed = (encoder.encode("a", add_special_tokens=special).ids for special in (False, True))
+    for before in (0, 1):
+        if framed[before:-1] == bare and len(framed) == before + len(bare) + 1:
+            return (framed[0] if before else None), framed[-1]
+    raise TokenizerError(f"tokenizer.json makes {framed} of {bare}, which is not a text between a start and an end")
+
+
 def document_that_cleans(document: str, spec: InputSpec) -> tuple[str, dict[str, str]]:
     """The document with the cleaning and the special tokens of spec inside, for libraries that know nothing of spec.
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint, JoinedRows
+from clipwright.checkpoints.families.description import Description
 from clipwright.checkpoints.families.openai import scalars
 from clipwright.checkpoints.families.special_tokens import special_ids
 from clipwright.errors import CheckpointError
@@ -139,6 +140,35 @@ def read_huggingface(
 
     Raises CheckpointError for models that are not built here, and where it is not stated how pictures are prepared.
     """
+    model, spec, tokenizer = _read_configs(config, preprocessor, tokenizer, tokenizer_config)
+    _tell_of_activations(config)
+    return Checkpoint(
+        config=model,
+        spec=spec,
+        tokenizer=tokenizer,
+        weights=_weights(tensors),
+        provenance={"layout": "huggingface"},
+    )
+
+
+def describe_huggingface(
+    config: Mapping[str, Any],
+    preprocessor: Mapping[str, Any] | None,
+    tokenizer: str | None,
+    tokenizer_config: Mapping[str, Any],
+) -> Description:
+    """What a folder's parsed files say of a model whose towers are there as graphs. Raises as read_huggingface."""
+    model, spec, tokenizer = _read_configs(config, preprocessor, tokenizer, tokenizer_config)
+    return Description(spec=spec, tokenizer=tokenizer, embed_dim=model.embed_dim, scores=model.scores)
+
+
+def _read_configs(
+    config: Mapping[str, Any],
+    preprocessor: Mapping[str, Any] | None,
+    tokenizer: str | None,
+    tokenizer_config: Mapping[str, Any],
+) -> tuple[ModelConfig, InputSpec, str | None]:
+    """All but the weights. The tokenizer is OpenAI's where the folder has none and the vocabulary is that large."""
     kind = config.get("model_type")
     if kind not in _DEFAULTS:
         raise CheckpointError(_refusal(kind))
@@ -156,13 +186,7 @@ def read_huggingface(
         raise CheckpointError(f"{CONFIG_FILE} or {PREPROCESSOR_FILE} does not fit: {what}") from error
     if tokenizer is None and model.text.vocab_size == OPENAI_VOCAB_SIZE:
         tokenizer = openai_tokenizer()
-    return Checkpoint(
-        config=model,
-        spec=spec,
-        tokenizer=tokenizer,
-        weights=_weights(tensors),
-        provenance={"layout": "huggingface"},
-    )
+    return model, spec, tokenizer
 
 
 def _refusal(kind: object) -> str:
@@ -178,17 +202,23 @@ def _tower(config: Mapping[str, Any], kind: str, part: str) -> dict[str, Any]:
     Early files of CLIP repeat it as text_config_dict, which counts more: what that one leaves out is at its default
     even where text_config says otherwise (CLIPConfig of transformers 5.23.0).
     """
-    defaults, table, told = _DEFAULTS[kind][part], _stated(config, part), f"{part}.hidden_act"
-    repeated = config.get(f"{part}_dict") if kind == "clip" else None
-    if repeated is not None:
-        dictated = defaults | _stated(config, f"{part}_dict")
-        said = table.get("hidden_act", dictated["hidden_act"])
-        if said != dictated["hidden_act"]:
-            logger.warning("%s says %r, but %s_dict, which counts more, %r", told, said, part, dictated["hidden_act"])
-        table |= dictated
-    elif kind == "clip" and "hidden_act" not in table:
-        logger.warning("%s does not state %s; %r is taken, as transformers does", CONFIG_FILE, told, "quick_gelu")
+    defaults, table = _DEFAULTS[kind][part], _stated(config, part)
+    if kind == "clip" and config.get(f"{part}_dict") is not None:
+        table |= defaults | _stated(config, f"{part}_dict")
     return defaults | table
+
+
+def _tell_of_activations(config: Mapping[str, Any]) -> None:
+    """Warns where a config of CLIP states a tower's activation twice, or not at all."""
+    for part in ("text_config", "vision_config") if config["model_type"] == "clip" else ():
+        stated, taken = _stated(config, part), _tower(config, "clip", part)["hidden_act"]
+        told = f"{part}.hidden_act"
+        if config.get(f"{part}_dict") is None:
+            if "hidden_act" not in stated:
+                logger.warning("%s does not state %s; %r is taken, as transformers does", CONFIG_FILE, told, taken)
+        elif stated.get("hidden_act", taken) != taken:
+            said = stated["hidden_act"]
+            logger.warning("%s says %r, but %s_dict, which counts more, %r", told, said, part, taken)
 
 
 def _stated(config: Mapping[str, Any], part: str) -> dict[str, Any]:

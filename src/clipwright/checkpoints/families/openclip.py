@@ -15,12 +15,13 @@ from typing import Any, Literal
 import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint, JoinedRows
+from clipwright.checkpoints.families.description import Description
 from clipwright.checkpoints.families.openai import rename, scalars
 from clipwright.checkpoints.families.special_tokens import special_ids
 from clipwright.errors import CheckpointError, TokenizerError
 from clipwright.inputs.input_spec import OPENAI_MEAN, OPENAI_STD, InputSpec, TextCleaning
 from clipwright.inputs.openai_vocabulary import OPENAI_VOCAB_SIZE, has_openai_vocabulary, openai_tokenizer
-from clipwright.inputs.tokenizer import end_ids
+from clipwright.inputs.tokenizer import end_ids, framing_ids
 from clipwright.model.config import (
     Activation,
     ModelConfig,
@@ -84,9 +85,10 @@ logger = logging.getLogger(__name__)
 class _Table:
     """A table of the config whose keys must all be asked for."""
 
-    def __init__(self, table: object, where: str) -> None:
+    def __init__(self, table: object, where: str, file: str = CONFIG_FILE) -> None:
         if not isinstance(table, Mapping):
-            raise CheckpointError(f"{CONFIG_FILE}: {where} is no table")
+            raise CheckpointError(f"{file}: {where} is no table")
+        self.file = file
         self._table, self._where, self._asked = table, where, set(_NO_EFFECT)
 
     def get(self, key: str, default: Any) -> Any:
@@ -97,13 +99,13 @@ class _Table:
     def whole(self, key: str, default: int | None = None) -> int:
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise CheckpointError(f"{CONFIG_FILE}: {self._where}.{key} must be a whole number above 0, not {value!r}")
+            raise CheckpointError(f"{self.file}: {self._where}.{key} must be a whole number above 0, not {value!r}")
         return value
 
     def number(self, key: str, default: float) -> float:
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise CheckpointError(f"{CONFIG_FILE}: {self._where}.{key} must be a number, not {value!r}")
+            raise CheckpointError(f"{self.file}: {self._where}.{key} must be a number, not {value!r}")
         return float(value)
 
     def side(self, key: str, default: int) -> int:
@@ -112,13 +114,13 @@ class _Table:
         if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
             value = value[0]
         if isinstance(value, bool) or not isinstance(value, int):
-            raise CheckpointError(f"{CONFIG_FILE}: {self._where}.{key} is {value!r}; clipwright's towers read squares")
+            raise CheckpointError(f"{self.file}: {self._where}.{key} is {value!r}; clipwright's towers read squares")
         return value
 
     def channels(self, key: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
         value = self.get(key, default)
         if not isinstance(value, list | tuple) or len(value) != 3 or not all(isinstance(v, int | float) for v in value):
-            raise CheckpointError(f"{CONFIG_FILE}: {self._where}.{key} must be three numbers, not {value!r}")
+            raise CheckpointError(f"{self.file}: {self._where}.{key} must be three numbers, not {value!r}")
         return float(value[0]), float(value[1]), float(value[2])
 
     def states(self, key: str) -> bool:
@@ -128,12 +130,12 @@ class _Table:
         """Raises CheckpointError where key asks for something other than what is accepted, or the default."""
         value = self.get(key, accepted)
         if value != accepted:
-            raise CheckpointError(f"{CONFIG_FILE}: {self._where}.{key} is {value!r}; clipwright has no {lacking}")
+            raise CheckpointError(f"{self.file}: {self._where}.{key} is {value!r}; clipwright has no {lacking}")
 
     def finish(self) -> None:
         unknown = [key for key, value in self._table.items() if key not in self._asked and value not in (None, False)]
         if unknown:
-            raise CheckpointError(f"{CONFIG_FILE}: {self._where} has the key {unknown[0]!r}, which is not known here")
+            raise CheckpointError(f"{self.file}: {self._where} has the key {unknown[0]!r}, which is not known here")
 
 
 def read_openclip(
@@ -152,9 +154,8 @@ def read_openclip(
     preprocess = _Table(root.get("preprocess_cfg", {}), "preprocess_cfg")
     try:
         model, text = _read_model(top, tensors)
-        if model.text.vocab_size == OPENAI_VOCAB_SIZE:
-            tokenizer, text = _openai_or_own(tokenizer, text)
-        spec = _read_spec(preprocess, model, text.cleaning, tokenizer, tokenizer_config)
+        tokenizer, rules = _text_rules(text, tokenizer, tokenizer_config)
+        spec = _read_spec(preprocess, model.vision.image_size, rules)
     except (ValueError, TypeError, KeyError, ZeroDivisionError) as error:
         raise CheckpointError(f"{CONFIG_FILE} does not fit: {error}") from error
     return Checkpoint(
@@ -164,6 +165,47 @@ def read_openclip(
         weights=_weights(tensors, model, text.projected),
         provenance={"layout": "openclip"},
     )
+
+
+def describe_openclip(
+    model_cfg: object,
+    preprocess_cfg: object,
+    tokenizer: str | None,
+    tokenizer_config: Mapping[str, Any],
+    files: tuple[str, str],
+) -> Description:
+    """What the configs say of a model whose towers need not be built here, as graphs of them are there already.
+
+    files: how the two configs are called in errors. Raises CheckpointError where they do not say how pictures and texts
+    are prepared, or in a way that is not known here.
+    """
+    config_file, preprocess_file = files
+    top, pictures = (
+        _Table(model_cfg, "model_cfg", config_file),
+        _Table(preprocess_cfg, "preprocess_cfg", preprocess_file),
+    )
+    try:
+        embed_dim = top.whole("embed_dim")
+        image_size = _Table(top.get("vision_cfg", None), "vision_cfg", config_file).side("image_size", 224)
+        if pictures.side("size", image_size) != image_size:
+            raise CheckpointError(
+                f"{preprocess_file} makes pictures of {pictures.side('size', image_size)} px, but vision_cfg of"
+                f" {config_file} reads {image_size}"
+            )
+        texts = _Table(top.get("text_cfg", None), "text_cfg", config_file)
+        if texts.get("hf_model_name", ""):
+            rules = _foreign_text_rules(texts, tokenizer, tokenizer_config)
+        else:
+            text = _read_text(texts, "gelu", embed_dim)  # whichever activation it has, the graph computes it
+            tokenizer, rules = _text_rules(text, tokenizer, tokenizer_config)
+        return Description(
+            spec=_read_spec(pictures, image_size, rules),
+            tokenizer=tokenizer,
+            embed_dim=embed_dim,
+            scores="softmax" if top.get("init_logit_bias", None) is None else "sigmoid",
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{config_file} or {preprocess_file} does not fit: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -181,11 +223,11 @@ class _TextPart:
 def _read_tokenizer(table: _Table) -> tuple[str | None, TextCleaning]:
     name = table.get("hf_tokenizer_name", "") or None
     table.refuse("tokenizer_mode", "", "such a way of encoding texts")
-    options = _Table(table.get("tokenizer_kwargs", {}), "text_cfg.tokenizer_kwargs")
+    options = _Table(table.get("tokenizer_kwargs", {}), "text_cfg.tokenizer_kwargs", table.file)
     cleaning = options.get("clean", "whitespace" if name else "lower")
     options.finish()
     if cleaning not in _CLEANINGS:
-        raise CheckpointError(f"{CONFIG_FILE}: texts cleaned as {cleaning!r} are not known here")
+        raise CheckpointError(f"{table.file}: texts cleaned as {cleaning!r} are not known here")
     return name, _CLEANINGS[cleaning]
 
 
@@ -272,13 +314,14 @@ def _read_vision(table: _Table, activation: Activation, tensors: Mapping[str, np
 
 def _kwargs(table: _Table, activation: Activation) -> tuple[float, Activation]:
     """The LayerNorms' epsilon and the activation that norm_kwargs and act_kwargs ask for."""
-    norm, act = _Table(table.get("norm_kwargs", {}), "norm_kwargs"), _Table(table.get("act_kwargs", {}), "act_kwargs")
+    norm = _Table(table.get("norm_kwargs", {}), "norm_kwargs", table.file)
+    act = _Table(table.get("act_kwargs", {}), "act_kwargs", table.file)
     epsilon = float(norm.get("eps", 1e-5))
     approximate = act.get("approximate", "none")
     norm.finish()
     act.finish()
     if approximate not in ("none", "tanh"):
-        raise CheckpointError(f"{CONFIG_FILE}: GELU approximated by {approximate!r} is not known here")
+        raise CheckpointError(f"{table.file}: GELU approximated by {approximate!r} is not known here")
     return epsilon, "gelu_tanh" if approximate == "tanh" else activation
 
 
@@ -323,7 +366,7 @@ def _read_text(table: _Table, activation: Activation, embed_dim: int) -> _TextPa
     pool = table.get("pool_type", "argmax")
     if pool not in ("argmax", "last"):
         lacking = "multilingual text towers" if pool == "eos" else "such pooling"
-        raise CheckpointError(f"{CONFIG_FILE}: text_cfg.pool_type is {pool!r}; clipwright has no {lacking}")
+        raise CheckpointError(f"{table.file}: text_cfg.pool_type is {pool!r}; clipwright has no {lacking}")
     tokenizer, cleaning = _read_tokenizer(table)
     width = table.whole("width", 512)
     epsilon, activation = _kwargs(table, activation)
@@ -342,51 +385,96 @@ def _read_text(table: _Table, activation: Activation, embed_dim: int) -> _TextPa
     )
     table.finish()
     if not projected and width != embed_dim:
-        raise CheckpointError(f"{CONFIG_FILE}: without a projection, text_cfg.width {width} must be {embed_dim}")
+        raise CheckpointError(f"{table.file}: without a projection, text_cfg.width {width} must be {embed_dim}")
     return _TextPart(text, tokenizer, cleaning, projected)
 
 
-def _read_spec(
-    table: _Table,
-    model: ModelConfig,
-    cleaning: TextCleaning,
-    tokenizer: str | None,
-    tokenizer_config: Mapping[str, Any],
-) -> InputSpec:
+@dataclass(frozen=True)
+class _TextRules:
+    """How texts are prepared: InputSpec's fields that are about them."""
+
+    context_length: int
+    text_cleaning: TextCleaning
+    padding: Literal["longest", "context"]
+    start_id: int | None
+    end_id: int
+    pad_id: int
+
+
+def _text_rules(
+    text: _TextPart, tokenizer: str | None, tokenizer_config: Mapping[str, Any]
+) -> tuple[str | None, _TextRules]:
+    """The tokenizer of a text tower of CLIP's or SigLIP's kind, and how it is used."""
+    if text.config.vocab_size == OPENAI_VOCAB_SIZE:
+        tokenizer, text = _openai_or_own(tokenizer, text)
+    start, end, pad = _special_ids(text.config, tokenizer, tokenizer_config)
+    return tokenizer, _TextRules(
+        context_length=text.config.context_length,
+        text_cleaning=text.cleaning,
+        padding="longest" if text.config.causal and text.config.pool == "end" else "context",
+        start_id=start,
+        end_id=end,
+        pad_id=pad,
+    )
+
+
+def _foreign_text_rules(table: _Table, tokenizer: str | None, tokenizer_config: Mapping[str, Any]) -> _TextRules:
+    """How texts are prepared for a tower from transformers: as its own tokenizer does it.
+
+    Such towers do not see what pads a text: OpenCLIP masks it (HFTextEncoder of open_clip 3.3.0).
+    """
+    kind = table.get("hf_model_name", "")
+    if tokenizer is None:
+        raise CheckpointError(f"the text tower {kind!r} needs its own tokenizer.json, which is not there")
+    pad = special_ids(tokenizer, tokenizer_config).get("pad_token")
+    if pad is None:
+        raise CheckpointError(f"tokenizer_config.json does not say which token of {kind!r} pads a text")
+    try:
+        start, end = framing_ids(tokenizer)
+    except TokenizerError as error:
+        raise CheckpointError(f"texts cannot be prepared for the text tower {kind!r}: {error}") from error
+    _, cleaning = _read_tokenizer(table)
+    if "nllb" in str(kind).lower():
+        logger.warning("%r is told the language of a text; it is told the one in tokenizer.json, for all texts", kind)
+    return _TextRules(
+        context_length=table.whole("context_length", 77),
+        text_cleaning=cleaning,
+        padding="longest",
+        start_id=start,
+        end_id=end,
+        pad_id=pad,
+    )
+
+
+def _read_spec(table: _Table, image_size: int, texts: _TextRules) -> InputSpec:
     for ignored in ("size", "mode"):
         table.get(ignored, None)
     for key in ("mean", "std"):
         if not table.states(key):
-            logger.warning("%s does not state preprocess_cfg.%s; OpenAI's is taken, as OpenCLIP does", CONFIG_FILE, key)
+            logger.warning("%s does not state preprocess_cfg.%s; OpenAI's is taken, as OpenCLIP does", table.file, key)
     interpolation, resize = table.get("interpolation", "bicubic"), table.get("resize_mode", "shortest")
     if interpolation not in ("bicubic", "bilinear") or resize not in ("shortest", "squash", "longest"):
-        raise CheckpointError(f"{CONFIG_FILE}: pictures resized {interpolation} and {resize} are not known here")
+        raise CheckpointError(f"{table.file}: pictures resized {interpolation} and {resize} are not known here")
     fill = table.get("fill_color", 0)
-    start, end, pad = _special_ids(model, tokenizer, tokenizer_config)
     spec = InputSpec(
-        image_size=model.vision.image_size,
+        image_size=image_size,
         resize=resize,
         interpolation=interpolation,
         fill=(fill, fill, fill) if isinstance(fill, int) else tuple(fill),
         mean=table.channels("mean", OPENAI_MEAN),
         std=table.channels("std", OPENAI_STD),
-        context_length=model.text.context_length,
-        text_cleaning=cleaning,
-        padding="longest" if model.text.causal and model.text.pool == "end" else "context",
-        start_id=start,
-        end_id=end,
-        pad_id=pad,
+        **dataclasses.asdict(texts),
     )
     table.finish()
     return spec
 
 
 def _special_ids(
-    model: ModelConfig, tokenizer: str | None, tokenizer_config: Mapping[str, Any]
+    text: TextTransformerConfig, tokenizer: str | None, tokenizer_config: Mapping[str, Any]
 ) -> tuple[int | None, int, int]:
     """The ids of start, end and padding."""
-    vocab_size = model.text.vocab_size
-    if model.text.pool == "end":  # read at the largest id
+    vocab_size = text.vocab_size
+    if text.pool == "end":  # read at the largest id
         if tokenizer is not None:
             _check_ends(tokenizer, vocab_size)
         return vocab_size - 2, vocab_size - 1, 0
