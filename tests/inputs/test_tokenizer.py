@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import ftfy
 import numpy as np
 import pytest
 import tokenizers
@@ -271,3 +274,8 @@ def test_a_damaged_document_is_refused(document: str) -> None:
 def test_a_document_without_start_and_end_is_refused() -> None:
     with pytest.raises(TokenizerError, match="lacks"):
         end_ids(DOCUMENT.replace("<|endoftext|>", "<|stop|>"))
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
+def test_plain_letters_need_no_mending(text: str) -> None:
+    assert clean_text(text, "mended") == re.sub(r"\s+", " ", html.unescape(html.unescape(ftfy.fix_text(text)))).strip()

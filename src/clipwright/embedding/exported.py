@@ -73,16 +73,10 @@ def variant(precision: Precision) -> str:
 
 def _ends_of(graph: Graph) -> dict[str, Any]:
     """Inputs and outputs of a graph by their names."""
-    from onnx.helper import tensor_dtype_to_np_dtype
-
-    ends: dict[str, Any] = {}
-    for key, values in (("inputs", graph.inputs), ("outputs", graph.outputs)):
-        ends[key] = {}
-        for value in values:
-            kind = value.type.tensor_type
-            shape = [side.dim_param or side.dim_value for side in kind.shape.dim]
-            ends[key][value.name] = {"type": tensor_dtype_to_np_dtype(kind.elem_type).name, "shape": shape}
-    return ends
+    return {
+        key: {value.name: {"type": value.dtype.name, "shape": list(value.shape)} for value in values}
+        for key, values in (("inputs", graph.inputs), ("outputs", graph.outputs))
+    }
 
 
 class ExportedTowers:

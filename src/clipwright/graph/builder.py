@@ -1,7 +1,8 @@
 """A small writer of ONNX graphs: nodes in order, weights beside them.
 
 Weights are not copied into the graph: it refers to them, and they are written into a file of their own or handed to
-the runtime as they are, so a model of any size can be built.
+the runtime as they are, so a model of any size can be built. The onnx package is imported when a model is made of a
+graph: who opens one that is kept ready pays nothing for it.
 """
 
 from __future__ import annotations
@@ -10,26 +11,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
+
+if TYPE_CHECKING:
+    import onnx
 
 OPSET = 20
 MICROSOFT_OPSET = 1
 IR_VERSION = 9
 """The oldest that knows this opset, so that older runtimes open the graphs too."""
-_ELEMENT_TYPES = {
-    np.dtype(np.float32): TensorProto.FLOAT,
-    np.dtype(ml_dtypes.bfloat16): TensorProto.BFLOAT16,
-    np.dtype(np.int64): TensorProto.INT64,
-    np.dtype(np.int8): TensorProto.INT8,
-    np.dtype(np.uint8): TensorProto.UINT8,
-}
 _INLINE_LIMIT = 1024
 """Bytes up to which a constant stands in the graph itself; runtimes want to read shapes there."""
+_FLOAT = 1
+"""float32 among ONNX's element types."""
 _ALIGNMENT = 64
 """Bytes: each weight begins at a multiple of this in the file, so that it can be used where it is mapped."""
 GRAPH_FILE = "graph.onnx"
@@ -53,14 +50,32 @@ class Weight:
         return np.ascontiguousarray(self.source(), self.dtype).reshape(self.shape)
 
 
+@dataclass(frozen=True)
+class Value:
+    """An input or output: its type and shape, with names for sides of any length."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    domain: str
+    attributes: dict[str, Any]
+
+
 @dataclass
 class Graph:
     """One tower as a graph: its nodes, its inputs and output, and the arrays that its initializers refer to."""
 
     name: str
-    inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
-    outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    inputs: list[Value] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
     weights: dict[str, Weight] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     """Small arrays, kept in the graph itself."""
@@ -68,12 +83,12 @@ class Graph:
     """Whether matrices are stored as bfloat16; the graph turns them into float32 first."""
 
     def input(self, name: str, dtype: Any, shape: Sequence[int | str]) -> str:
-        self.inputs.append(helper.make_tensor_value_info(name, _ELEMENT_TYPES[np.dtype(dtype)], shape))
+        self.inputs.append(Value(name, np.dtype(dtype), tuple(shape)))
         return name
 
     def output(self, value: str, name: str, shape: Sequence[int | str]) -> None:
-        self.nodes.append(helper.make_node("Identity", [value], [name]))
-        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        self.nodes.append(Node("Identity", (value,), (name,), "", {}))
+        self.outputs.append(Value(name, np.dtype(np.float32), tuple(shape)))
 
     def constant(self, array: Any, dtype: Any = np.int64) -> str:
         """An initializer with this small array; the same array is kept once."""
@@ -94,24 +109,28 @@ class Graph:
         """An initializer of this shape with what source will give."""
         halved = self.halves and len(shape) > 1 and np.dtype(dtype) == np.float32
         self.weights[name] = Weight(tuple(shape), np.dtype(ml_dtypes.bfloat16 if halved else dtype), source)
-        return str(self.node("Cast", [name], to=TensorProto.FLOAT)) if halved else name
+        return str(self.node("Cast", [name], to=_FLOAT)) if halved else name
 
     def node(self, op: str, inputs: Sequence[str], count: int = 1, domain: str = "", **attributes: Any) -> Any:
         """A node. Gives the name of its output, or where count is more than 1 a tuple of them."""
         number = len(self.nodes)
         names = [f"{op.lower()}_{number}" if count == 1 else f"{op.lower()}_{number}_{i}" for i in range(count)]
-        made = helper.make_node(op, list(inputs), names, name=f"{op}_{number}", domain=domain, **attributes)
-        self.nodes.append(made)
+        self.nodes.append(Node(op, tuple(inputs), tuple(names), domain, attributes))
         return names[0] if count == 1 else tuple(names)
 
     def model(self, location: str) -> onnx.ModelProto:
         """The graph as a model whose weights lie in the file location as write_weights puts them."""
-        initializers = [onnx.numpy_helper.from_array(array, name) for name, array in self.constants.items()]
+        from onnx import TensorProto, helper, numpy_helper
+
+        def element_type(dtype: np.dtype[Any]) -> int:
+            return int(helper.np_dtype_to_tensor_dtype(dtype))
+
+        initializers = [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
         offset = 0
         for name, weight in self.weights.items():
             tensor = TensorProto(
                 name=name,
-                data_type=_ELEMENT_TYPES[weight.dtype],
+                data_type=element_type(weight.dtype),
                 dims=weight.shape,
                 data_location=TensorProto.EXTERNAL,
             )
@@ -119,11 +138,20 @@ class Graph:
                 tensor.external_data.add(key=key, value=value)
             initializers.append(tensor)
             offset = _aligned(offset + weight.nbytes)
-        domains = {node.domain for node in self.nodes}
+        nodes = [
+            helper.make_node(
+                node.op, node.inputs, node.outputs, f"{node.op}_{number}", domain=node.domain, **node.attributes
+            )
+            for number, node in enumerate(self.nodes)
+        ]
+        inputs, outputs = (
+            [helper.make_tensor_value_info(each.name, element_type(each.dtype), each.shape) for each in values]
+            for values in (self.inputs, self.outputs)
+        )
         opsets = [helper.make_opsetid("", OPSET)]
-        if "com.microsoft" in domains:
+        if any(node.domain == "com.microsoft" for node in self.nodes):
             opsets.append(helper.make_opsetid("com.microsoft", MICROSOFT_OPSET))
-        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, initializers)
+        graph = helper.make_graph(nodes, self.name, inputs, outputs, initializers)
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="clipwright")
 
     def write_weights(self, file: BinaryIO) -> None:

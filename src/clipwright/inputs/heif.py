@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from clipwright.errors import ImageError
 
 
+def may_be_heif(data: bytes) -> bool:
+    """Whether this is a file of boxes, as HEIF is; AVIF is too."""
+    return data[4:8] == b"ftyp"
+
+
 @functools.cache
 def register() -> None:
     """Teaches Pillow to read HEIF."""
@@ -23,8 +28,6 @@ def check(data: bytes) -> None:
     pi-heif 1.4 follows a null pointer where the type of an item is no UTF-8 (pillow-heif 1.8 does not). Boxes as in
     ISO/IEC 14496-12: meta (8.11.1) holds iinf, and that an infe for each item (8.11.6).
     """
-    if data[4:8] != b"ftyp":
-        return
     for meta in _boxes(data, b"meta", 0, len(data)):
         for iinf in _boxes(data, b"iinf", meta.start + 4, meta.stop):
             first = iinf.start + (8 if data[iinf.start] else 6)  # after version, flags and a count of four bytes or two

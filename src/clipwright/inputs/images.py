@@ -46,7 +46,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Lower-case endings by which a picture is recognised in a folder; the content decides what it is."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM")
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM")
 """What is decoded. Pillow knows more, some of it by starting other programs on the file (EPS: Ghostscript)."""
 
 _TURNS = {
@@ -110,13 +110,16 @@ def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
 
 
 def _decode_header(source: str | Path | bytes) -> Image.Image:
-    heif.register()
     data = source if isinstance(source, bytes) else _read_file(Path(source))
     if not data:
         raise ImageError("empty", "the file is empty")
-    heif.check(data)
+    formats: tuple[str, ...] = _FORMATS
+    if heif.may_be_heif(data):
+        heif.register()
+        heif.check(data)
+        formats = (*_FORMATS, "HEIF")
     with _without_warnings():  # among them Pillow's on many pixels: our own limit is checked right after
-        return Image.open(io.BytesIO(data), formats=_FORMATS)
+        return Image.open(io.BytesIO(data), formats=formats)
 
 
 def _load(image: Image.Image, at_least: int | None) -> None:

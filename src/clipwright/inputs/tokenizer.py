@@ -14,7 +14,6 @@ import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import ftfy
 import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -26,6 +25,8 @@ START = "<|startoftext|>"
 END = "<|endoftext|>"
 END_OF_WORD = "</w>"
 """Marks the last symbol of a word."""
+_PLAIN = re.compile(r"[ -%'-~]*")
+"""Printable ASCII without the sign that begins HTML entities: nothing in it can be mended."""
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """One match a word: contractions, letters, single digits, runs of anything else (OpenAI, clip/simple_tokenizer.py)."""
 
@@ -42,11 +43,17 @@ def clean_text(text: str, cleaning: TextCleaning) -> str:
         return str(normalizers.Lowercase().normalize_str(_whole_characters(text)))  # letter by letter, as theirs
     if cleaning == "canonical":
         return _canonical(_whole_characters(text))
-    mended = html.unescape(html.unescape(ftfy.fix_text(text)))
+    mended = text if _PLAIN.fullmatch(text) else _mended(text)
     if cleaning == "mended_canonical":
         return _canonical(mended.replace("_", " "))
     joined = re.sub(r"\s+", " ", mended).strip()
     return joined if cleaning == "mended" else joined.lower()
+
+
+def _mended(text: str) -> str:
+    import ftfy
+
+    return html.unescape(html.unescape(ftfy.fix_text(text)))
 
 
 def _canonical(text: str) -> str:

@@ -14,13 +14,12 @@ import onnxruntime
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.embedding.backend import BackendName, Precision, Tower
 from clipwright.embedding.cache import Shelf, processor_key
-from clipwright.embedding.tower_graphs import tower_graph
 from clipwright.errors import ClipwrightError
 from clipwright.graph.builder import GRAPH_FILE, Graph
 from clipwright.graph.packing import pack_texts
 from clipwright.graph.towers import IMAGE_INPUT, OUTPUT, TEXT_INPUTS
 
-_WORTH_KEEPING = 64 * 2**20
+_WORTH_KEEPING = 2**20
 """Bytes of weights from which a graph is kept ready on disk."""
 _PACKED_WEIGHTS = "packed.bin"
 
@@ -70,6 +69,8 @@ class OnnxBackend:
         return np.asarray(features, np.float32)
 
     def _graph(self, tower: Tower) -> Graph:
+        from clipwright.embedding.tower_graphs import tower_graph  # not needed where graphs are kept ready
+
         packed = tower == "text" and self._packed
         return tower_graph(self._checkpoint, tower, self.precision, fused=True, packed=packed)
 
