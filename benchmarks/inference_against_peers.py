@@ -25,8 +25,11 @@ import torch
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.save import save_checkpoint
 from clipwright.embedding.backend import Backend
+from clipwright.embedding.backends.onnx import open_in_memory
 from clipwright.embedding.embedder import unit_rows
 from clipwright.embedding.load import open_backend
+from clipwright.graph.builder import Graph
+from clipwright.graph.packing import pack_texts
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.openai_vocabulary import openai_tokenizer
 from clipwright.inputs.tokenizer import Tokenizer
@@ -179,6 +182,26 @@ def measure_images(checkpoint: Checkpoint, folder: Path, rounds: int) -> None:
         print(f"| {label} | {asked} | {ratio(seconds[slow], seconds[fast])} |")
 
 
+def products_alone(checkpoint: Checkpoint) -> Callable[[int], None]:
+    """The text tower's matrix products and nothing else, of this many tokens: the least that it can take."""
+    graph, text = Graph("products"), checkpoint.config.text
+    x = graph.input("x", np.float32, ["tokens", text.width])
+    ends = [graph.constant([value]) for value in (0, text.width, 1)]
+    for number in range(text.layers):
+        for layer in ("attention.qkv", "attention.output", "mlp.up", "mlp.down"):
+            name = f"text.blocks.{number}.{layer}.weight"
+            x = graph.node("Gemm", [x, graph.weight(name, checkpoint.weights[name])], transB=1)
+            if layer == "attention.qkv":
+                x = graph.node("Slice", [x, ends[0], ends[1], ends[2]])
+    graph.output(x, "y", ["tokens", text.width])
+    session = open_in_memory(graph, None)
+
+    def run(tokens: int) -> None:
+        session.run(None, {"x": np.zeros((tokens, text.width), np.float32)})
+
+    return run
+
+
 def measure_captions(checkpoint: Checkpoint, folder: Path, rounds: int) -> None:
     """Batches of 16 captions of Flickr8k's test split, against transformers padded to 77 as its processor pads."""
     import pyarrow.parquet as pq
@@ -211,7 +234,10 @@ def measure_captions(checkpoint: Checkpoint, folder: Path, rounds: int) -> None:
     }
     tasks: dict[str, Callable[[], Any]] = {"transformers fp32, padded to 77": transformers_texts}
     tasks |= {name: functools.partial(ours, backend) for name, backend in backends.items()}
-    seconds = in_turns(tasks, rounds)
+    counts = [len(pack_texts(batch.ids, batch.ends)["tokens"]) for batch in batches]
+    multiply = products_alone(checkpoint)
+    alone = "its matrix products alone, ONNX Runtime fp32"
+    seconds = in_turns({**tasks, alone: lambda: [multiply(count) for count in counts]}, rounds)
     reference = unit_rows(transformers_texts())
     lengths = np.concatenate([batch.ends + 1 for batch in batches])
     print(f"\n## Captions\n\nOf {lengths.mean():.1f} tokens in the mean, {lengths.max()} at most.\n")
@@ -227,18 +253,22 @@ def measure_captions(checkpoint: Checkpoint, folder: Path, rounds: int) -> None:
         speed = len(captions) / min(seconds[name])
         difference = np.abs(features - reference).max()
         print(f"| {name} | {speed:.0f} | {ratio(base, seconds[name])} | {difference:.1e} |")
+    print(f"| {alone} | {len(captions) / min(seconds[alone]):.0f} | {ratio(base, seconds[alone])} | |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--captions-only", action="store_true")
+    options = parser.parse_args()
+    rounds = options.rounds
     warnings.filterwarnings("ignore")
     checkpoint = random_model()
     versions = f"ONNX Runtime {onnxruntime.__version__}, OpenVINO {openvino.__version__.partition('-')[0]}"
     print(f"# ViT-B/32 against peers\n\n{describe()}\n- {versions}, batches of {BATCH}, {rounds} rounds in turns")
     with tempfile.TemporaryDirectory() as folder:
-        measure_images(checkpoint, Path(folder), rounds)
+        if not options.captions_only:
+            measure_images(checkpoint, Path(folder), rounds)
         measure_captions(checkpoint, Path(folder), 3 * rounds)
 
 

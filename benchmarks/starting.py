@@ -102,6 +102,8 @@ def main() -> None:
         os.environ["CLIPWRIGHT_HOME"] = scratch
         imported, _ = in_process(python, "import clipwright", options.rounds)
         empty, _ = in_process(python, "pass", options.rounds)
+        yardstick, _ = in_process(python, "import numpy, onnxruntime", options.rounds)
+        row("a yardstick for the machine: Python importing numpy and onnxruntime", "", times(yardstick))
         row("import clipwright, beyond Python itself", "< 0.05 s", times([a - min(empty) for a in imported]))
         cold, _ = run(
             [options.bin / "clipwright", "classify", PHOTO, "--labels", "rocket, cat, dog", "--quiet"], options.rounds
