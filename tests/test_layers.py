@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import clipwright
+from clipwright.cli import COMMANDS
 
 ROOT = Path(clipwright.__file__).parent
 
@@ -105,6 +106,15 @@ def test_torch_stays_in_its_rooms(path: Path) -> None:
 )
 def test_importing_needs_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_importing_a_command_imports_neither_torch_nor_a_runtime(command: str) -> None:
+    code = (
+        f"import sys, clipwright.commands.{command}\n"
+        "sys.exit(len({'torch', 'onnxruntime', 'openvino', 'onnx'} & sys.modules.keys()))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -19,7 +19,7 @@ from clipwright.graph.builder import GRAPH_FILE, Graph
 from clipwright.graph.packing import pack_texts
 from clipwright.graph.towers import IMAGE_INPUT, OUTPUT, TEXT_INPUTS
 
-_WORTH_KEEPING = 2**20
+_WORTH_KEEPING = 64 * 2**20
 """Bytes of weights from which a graph is kept ready on disk."""
 _PACKED_WEIGHTS = "packed.bin"
 
