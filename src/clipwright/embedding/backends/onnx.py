@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,18 @@ import onnxruntime
 
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.embedding.backend import BackendName, Precision, Tower
+from clipwright.embedding.backends.graph_backend import GraphBackend
 from clipwright.embedding.cache import Shelf, processor_key
 from clipwright.errors import ClipwrightError
 from clipwright.graph.builder import GRAPH_FILE, Graph
-from clipwright.graph.packing import pack_texts
-from clipwright.graph.towers import IMAGE_INPUT, OUTPUT, TEXT_INPUTS
+from clipwright.graph.towers import OUTPUT
 
 _WORTH_KEEPING = 64 * 2**20
 """Bytes of weights from which a graph is kept ready on disk."""
 _PACKED_WEIGHTS = "packed.bin"
 
 
-class OnnxBackend:
-    """Runs both towers. A tower is opened when it is first asked for: searching needs no image tower."""
-
+class OnnxBackend(GraphBackend[onnxruntime.InferenceSession]):
     name: BackendName = "onnx"
 
     def __init__(
@@ -36,42 +33,20 @@ class OnnxBackend:
         precision: Precision = "fp32",
         shelf: Shelf | None = None,
     ) -> None:
-        """threads bounds the processor cores of each run; None takes all. shelf keeps what takes time to make."""
         if precision == "bf16":
             raise ClipwrightError(
                 "ONNX Runtime computes nothing in bf16 on a processor; OpenVINO does: pip install"
                 " 'clipwright[openvino]' and --backend openvino"
             )
-        self.precision: Precision = precision
-        self._checkpoint = checkpoint
-        self._threads = threads
-        self._shelf = shelf
-        self._opening = threading.Lock()
-        self._sessions: dict[Tower, onnxruntime.InferenceSession] = {}
-        self._packed = checkpoint.config.text.causal
+        super().__init__(checkpoint, threads, precision, shelf)
 
-    def image_features(self, pixels: np.ndarray) -> np.ndarray:
-        return self._run("image", {IMAGE_INPUT: pixels})
-
-    def text_features(self, ids: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        if self._packed and len(ids):
-            return self._run("text", pack_texts(ids, ends))
-        return self._run("text", dict(zip(TEXT_INPUTS, (ids, ends), strict=True)))
-
-    def _run(self, tower: Tower, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        if not len(next(iter(inputs.values()))):
-            return np.zeros((0, self._checkpoint.config.embed_dim), np.float32)
-        with self._opening:
-            if tower not in self._sessions:
-                self._sessions[tower] = self._open(tower)
-        arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-        (features,) = self._sessions[tower].run([OUTPUT], arrays)
-        return np.asarray(features, np.float32)
+    def _infer(self, tower: Tower, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        return np.asarray(self._tower(tower).run([OUTPUT], inputs)[0])
 
     def _graph(self, tower: Tower) -> Graph:
         from clipwright.embedding.tower_graphs import tower_graph  # not needed where graphs are kept ready
 
-        packed = tower == "text" and self._packed
+        packed = self._is_packed(tower)
         return tower_graph(self._checkpoint, tower, self.precision, fused=True, packed=packed)
 
     def _open(self, tower: Tower) -> onnxruntime.InferenceSession:

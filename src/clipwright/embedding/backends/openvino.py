@@ -14,11 +14,10 @@ import openvino
 
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.embedding.backend import BackendName, Precision, Tower
+from clipwright.embedding.backends.graph_backend import GraphBackend
 from clipwright.embedding.cache import Shelf, processor_key
 from clipwright.embedding.tower_graphs import tower_graph
 from clipwright.errors import ClipwrightError
-from clipwright.graph.packing import pack_texts
-from clipwright.graph.towers import IMAGE_INPUT, TEXT_INPUTS
 
 _BLOB = "compiled.blob"
 
@@ -40,9 +39,7 @@ def settings(precision: Precision, threads: int | None) -> dict[str, Any]:
     return said if threads is None else {**said, "INFERENCE_NUM_THREADS": threads}
 
 
-class OpenVinoBackend:
-    """Runs both towers. A tower is compiled when it is first asked for, or read from where it is kept compiled."""
-
+class OpenVinoBackend(GraphBackend[Any]):
     name: BackendName = "openvino"
 
     def __init__(
@@ -52,38 +49,17 @@ class OpenVinoBackend:
         precision: Precision = "fp32",
         shelf: Shelf | None = None,
     ) -> None:
-        """threads bounds the processor cores of each run; None takes all. shelf keeps what takes time to make."""
         if precision == "bf16" and not has_bf16():
             raise ClipwrightError("this processor has no units for bf16; --precision fp32 or int8")
-        self.precision: Precision = precision
-        self._checkpoint = checkpoint
-        self._threads = threads
-        self._shelf = shelf
-        self._opening = threading.Lock()
-        self._compiled: dict[Tower, Any] = {}
+        super().__init__(checkpoint, threads, precision, shelf)
         self._requests = threading.local()
-        self._packed = checkpoint.config.text.causal
 
-    def image_features(self, pixels: np.ndarray) -> np.ndarray:
-        return self._run("image", {IMAGE_INPUT: pixels})
-
-    def text_features(self, ids: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        if self._packed and len(ids):
-            return self._run("text", pack_texts(ids, ends))
-        return self._run("text", dict(zip(TEXT_INPUTS, (ids, ends), strict=True)))
-
-    def _run(self, tower: Tower, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        if not len(next(iter(inputs.values()))):
-            return np.zeros((0, self._checkpoint.config.embed_dim), np.float32)
+    def _infer(self, tower: Tower, inputs: dict[str, np.ndarray]) -> np.ndarray:
         request = getattr(self._requests, tower, None)  # a request of its own for each thread
         if request is None:
-            with self._opening:
-                if tower not in self._compiled:
-                    self._compiled[tower] = self._open(tower)
-            request = self._compiled[tower].create_infer_request()
+            request = self._tower(tower).create_infer_request()
             setattr(self._requests, tower, request)
-        answer = request.infer({name: np.ascontiguousarray(array) for name, array in inputs.items()})
-        return np.array(answer[0], np.float32)
+        return np.array(request.infer(inputs)[0])
 
     def _open(self, tower: Tower) -> Any:
         if self._shelf is not None:
@@ -99,7 +75,7 @@ class OpenVinoBackend:
 
     def _compile(self, tower: Tower, folder: Path) -> Any:
         stored: Precision = "fp32" if self.precision == "bf16" else self.precision
-        packed = tower == "text" and self._packed
+        packed = self._is_packed(tower)
         graph = tower_graph(self._checkpoint, tower, stored, fused=False, packed=packed)
         return _core().compile_model(
             _core().read_model(graph.write(folder)), "CPU", settings(self.precision, self._threads)
