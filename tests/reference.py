@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint
-from clipwright.checkpoints.families import openclip
+from clipwright.checkpoints.families import timm_siglip
 from clipwright.checkpoints.folder import read_checkpoint
 from tests.support import REFERENCE
 
@@ -62,9 +62,9 @@ def answers(layout: str) -> Answers:
 
 def reference_checkpoint(layout: str) -> Checkpoint:
     """timm's small tower has two heads, which its name does not say: that of the published size has twelve."""
-    published = openclip.TIMM_HEADS["base"]
-    openclip.TIMM_HEADS["base"] = 2
+    published = timm_siglip.TIMM_HEADS["base"]
+    timm_siglip.TIMM_HEADS["base"] = 2
     try:
         return read_checkpoint(REFERENCE / layout)
     finally:
-        openclip.TIMM_HEADS["base"] = published
+        timm_siglip.TIMM_HEADS["base"] = published

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from clipwright.checkpoints.families import openclip
+from clipwright.checkpoints.families import timm_siglip
 from clipwright.checkpoints.folder import read_checkpoint
 from clipwright.checkpoints.tensor_files import read_tensors
 from clipwright.embedding.backend import BACKENDS, BackendName
@@ -153,7 +153,7 @@ def changed_tensors(path: Path, changes: dict[str, Any]) -> None:
 def test_one_wrong_tensor_is_named_whatever_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, name: str, shape: Any, message: str
 ) -> None:
-    monkeypatch.setitem(openclip.TIMM_HEADS, "base", 2)  # as in the small tower, whose name does not say it
+    monkeypatch.setitem(timm_siglip.TIMM_HEADS, "base", 2)  # as in the small tower, whose name does not say it
     folder = copied(tmp_path, layout)
     changed_tensors(next(folder.glob("*.safetensors")), {name: None if shape is None else np.zeros(shape, np.float32)})
     with pytest.raises(CheckpointError, match=message):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint
-from clipwright.checkpoints.families import huggingface, openclip
+from clipwright.checkpoints.families import huggingface, openclip, openclip_config
 from clipwright.checkpoints.families.openai import is_openai, read_openai, says_all
 from clipwright.checkpoints.model_file import is_model_file, load_model
 from clipwright.checkpoints.onnx_repository import OnnxRepository, graph_names, has_graphs, read_onnx_repository
@@ -51,7 +51,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _files_of(path: Path) -> tuple[Path, ...]:
     """Also of a file whose config lies beside it, all that lie there."""
     folder = path if path.is_dir() else path.parent
-    has_config = any((folder / name).is_file() for name in (openclip.CONFIG_FILE, huggingface.CONFIG_FILE))
+    has_config = any((folder / name).is_file() for name in (openclip_config.CONFIG_FILE, huggingface.CONFIG_FILE))
     if not path.is_dir() and not has_config:
         return (path,)
     beside = {file for file in folder.iterdir() if file.suffix in _ENDINGS and file.is_file()}
@@ -90,8 +90,9 @@ def _read_folder(folder: Path) -> Checkpoint:
     if checkpoint is not None:
         return checkpoint
     raise CheckpointError(
-        f"{str(folder)!r} holds no model that is known: looked for {OUR_FILE} of clipwright, {openclip.CONFIG_FILE}"
-        f" (OpenCLIP), {huggingface.CONFIG_FILE} (Hugging Face), and ONNX graphs beside it ({graph_names()})"
+        f"{str(folder)!r} holds no model that is known: looked for {OUR_FILE} of clipwright,"
+        f" {openclip_config.CONFIG_FILE} (OpenCLIP), {huggingface.CONFIG_FILE} (Hugging Face), and"
+        f" ONNX graphs beside it ({graph_names()})"
     )
 
 
@@ -101,8 +102,8 @@ def _has_only_graphs(path: Path) -> bool:
 
 def _read_layout(folder: Path, tensors: Mapping[str, np.ndarray] | None) -> Checkpoint | None:
     """The model that a folder's config describes, of these tensors or those of the folder; None where no config is."""
-    if (folder / openclip.CONFIG_FILE).is_file():
-        config = read_json(folder / openclip.CONFIG_FILE)
+    if (folder / openclip_config.CONFIG_FILE).is_file():
+        config = read_json(folder / openclip_config.CONFIG_FILE)
         tensors = tensors if tensors is not None else _tensors(folder, _OPENCLIP_TENSORS)
         tokenizer, tokenizer_config = tokenizer_files(folder)
         with naming(folder):

@@ -21,7 +21,7 @@ from huggingface_hub import errors
 from huggingface_hub.hf_api import RepoSibling
 
 from clipwright.checkpoints.external_data import external_files
-from clipwright.checkpoints.families import huggingface, openclip
+from clipwright.checkpoints.families import huggingface, openclip_config
 from clipwright.checkpoints.folder import WEIGHTS_FILES
 from clipwright.checkpoints.onnx_repository import CONFIG_FILE, GRAPHS, SMALL_FILES, graph_names
 from clipwright.checkpoints.small_files import SENTENCEPIECE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
@@ -45,7 +45,9 @@ class _Layout:
 
 _LAYOUTS = (
     _Layout(
-        openclip.CONFIG_FILE, _TOKENIZER_FILES, weights=("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+        openclip_config.CONFIG_FILE,
+        _TOKENIZER_FILES,
+        weights=("open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
     ),
     _Layout(
         huggingface.CONFIG_FILE,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +16,9 @@ import numpy as np
 from clipwright.checkpoints.checkpoint import Checkpoint, JoinedRows
 from clipwright.checkpoints.families.description import Description
 from clipwright.checkpoints.families.openai import rename, scalars
+from clipwright.checkpoints.families.openclip_config import CONFIG_FILE, ConfigTable
 from clipwright.checkpoints.families.special_tokens import special_ids
+from clipwright.checkpoints.families.timm_siglip import read_timm_tower, rename_timm
 from clipwright.errors import CheckpointError, TokenizerError
 from clipwright.inputs.input_spec import OPENAI_MEAN, OPENAI_STD, InputSpec, TextCleaning
 from clipwright.inputs.openai_vocabulary import OPENAI_VOCAB_SIZE, has_openai_vocabulary, openai_tokenizer
@@ -31,23 +32,6 @@ from clipwright.model.config import (
     VisionTransformerConfig,
 )
 
-CONFIG_FILE = "open_clip_config.json"
-_NO_EFFECT = {
-    "patch_dropout",
-    "timm_model_pretrained",
-    "timm_drop",
-    "timm_drop_path",
-    "timm_proj_bias",
-    "output_tokens",
-    "attn_pooler_queries",
-    "attn_pooler_heads",
-    "hf_model_pretrained",
-    "hf_proj_type",
-    "hf_pooler_type",
-    "block_type",
-}
-"""Keys that matter in training only, or belong to something that is refused by another key."""
-_TIMM_NAME = re.compile(r"vit_(base|large|so400m|giantopt)_patch\d+_siglip_\d+")
 _SIGLIP_PADS = {32_000: 1, 250_000: 1, 256_000: 0}
 """What pads a text, by the size of SigLIP's vocabulary: the first two have no id of their own for it; the end pads."""
 _SIGLIP_END = 1
@@ -57,85 +41,7 @@ _CLEANINGS: dict[str, TextCleaning] = {
     "canonicalize": "mended_canonical",
 }
 """What OpenCLIP calls the ways of cleaning a text."""
-TIMM_HEADS = {"base": 12, "large": 16, "so400m": 16, "giantopt": 16}
-"""Attention heads of timm's SigLIP towers, which shapes do not show (timm 1.0.31, vision_transformer.py)."""
-_TIMM_TANH = re.compile(r"vit_(base_patch32_siglip_256|large_patch16_siglip_512|so400m_patch16_.*|giantopt_.*)")
-"""timm's SigLIP towers with gelu_tanh; the others have the exact GELU."""
-_TIMM_RENAMES = [
-    (r"visual\.trunk\.", "vision."),
-    (r"patch_embed\.proj\.", "patch_embedding."),
-    (r"vision\.pos_embed$", "vision.position_embedding"),
-    (r"vision\.norm\.", "vision.output_norm."),
-    (r"\bnorm1\.", "attention_norm."),
-    (r"\bnorm2\.", "mlp_norm."),
-    (r"\battn\.qkv\.", "attention.qkv."),
-    (r"\battn\.proj\.", "attention.output."),
-    (r"mlp\.fc1\.", "mlp.up."),
-    (r"mlp\.fc2\.", "mlp.down."),
-    (r"\battn_pool\.latent$", "head.probe"),
-    (r"\battn_pool\.q\.", "head.query."),
-    (r"\battn_pool\.proj\.", "head.output."),
-    (r"\battn_pool\.", "head."),
-]
-
-
 logger = logging.getLogger(__name__)
-
-
-class _Table:
-    """A table of the config whose keys must all be asked for."""
-
-    def __init__(self, table: object, where: str, file: str = CONFIG_FILE) -> None:
-        if not isinstance(table, Mapping):
-            raise CheckpointError(f"{file}: {where} is no table")
-        self.file = file
-        self._table, self._where, self._asked = table, where, set(_NO_EFFECT)
-
-    def get(self, key: str, default: Any) -> Any:
-        self._asked.add(key)
-        value = self._table.get(key, default)
-        return default if value is None else value
-
-    def whole(self, key: str, default: int | None = None) -> int:
-        value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise CheckpointError(f"{self.file}: {self._where}.{key} must be a whole number above 0, not {value!r}")
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise CheckpointError(f"{self.file}: {self._where}.{key} must be a number, not {value!r}")
-        return float(value)
-
-    def side(self, key: str, default: int) -> int:
-        """The side of a square, which may be given as one number or as two."""
-        value = self.get(key, default)
-        if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
-            value = value[0]
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise CheckpointError(f"{self.file}: {self._where}.{key} is {value!r}; clipwright's towers read squares")
-        return value
-
-    def channels(self, key: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
-        value = self.get(key, default)
-        if not isinstance(value, list | tuple) or len(value) != 3 or not all(isinstance(v, int | float) for v in value):
-            raise CheckpointError(f"{self.file}: {self._where}.{key} must be three numbers, not {value!r}")
-        return float(value[0]), float(value[1]), float(value[2])
-
-    def states(self, key: str) -> bool:
-        return self._table.get(key) is not None
-
-    def refuse(self, key: str, accepted: Any, lacking: str) -> None:
-        """Raises CheckpointError where key asks for something other than what is accepted, or the default."""
-        value = self.get(key, accepted)
-        if value != accepted:
-            raise CheckpointError(f"{self.file}: {self._where}.{key} is {value!r}; clipwright has no {lacking}")
-
-    def finish(self) -> None:
-        unknown = [key for key, value in self._table.items() if key not in self._asked and value not in (None, False)]
-        if unknown:
-            raise CheckpointError(f"{self.file}: {self._where} has the key {unknown[0]!r}, which is not known here")
 
 
 def read_openclip(
@@ -149,9 +55,9 @@ def read_openclip(
     tokenizer: the text of the tokenizer.json beside them, where there is one. Raises CheckpointError for towers that
     are not built here, and for settings that are not known.
     """
-    root = _Table(config, "the file")
-    top = _Table(root.get("model_cfg", None), "model_cfg")
-    preprocess = _Table(root.get("preprocess_cfg", {}), "preprocess_cfg")
+    root = ConfigTable(config, "the file")
+    top = ConfigTable(root.get("model_cfg", None), "model_cfg")
+    preprocess = ConfigTable(root.get("preprocess_cfg", {}), "preprocess_cfg")
     try:
         model, text = _read_model(top, tensors)
         tokenizer, rules = _text_rules(text, tokenizer, tokenizer_config)
@@ -181,18 +87,18 @@ def describe_openclip(
     """
     config_file, preprocess_file = files
     top, pictures = (
-        _Table(model_cfg, "model_cfg", config_file),
-        _Table(preprocess_cfg, "preprocess_cfg", preprocess_file),
+        ConfigTable(model_cfg, "model_cfg", config_file),
+        ConfigTable(preprocess_cfg, "preprocess_cfg", preprocess_file),
     )
     try:
         embed_dim = top.whole("embed_dim")
-        image_size = _Table(top.get("vision_cfg", None), "vision_cfg", config_file).side("image_size", 224)
+        image_size = ConfigTable(top.get("vision_cfg", None), "vision_cfg", config_file).side("image_size", 224)
         if pictures.side("size", image_size) != image_size:
             raise CheckpointError(
                 f"{preprocess_file} makes pictures of {pictures.side('size', image_size)} px, but vision_cfg of"
                 f" {config_file} reads {image_size}"
             )
-        texts = _Table(top.get("text_cfg", None), "text_cfg", config_file)
+        texts = ConfigTable(top.get("text_cfg", None), "text_cfg", config_file)
         if texts.get("hf_model_name", ""):
             rules = _foreign_text_rules(texts, tokenizer, tokenizer_config)
         else:
@@ -220,10 +126,10 @@ class _TextPart:
     """Whether there is a projection; if not, it is as if by a matrix that changes nothing."""
 
 
-def _read_tokenizer(table: _Table) -> tuple[str | None, TextCleaning]:
+def _read_tokenizer(table: ConfigTable) -> tuple[str | None, TextCleaning]:
     name = table.get("hf_tokenizer_name", "") or None
     table.refuse("tokenizer_mode", "", "such a way of encoding texts")
-    options = _Table(table.get("tokenizer_kwargs", {}), "text_cfg.tokenizer_kwargs", table.file)
+    options = ConfigTable(table.get("tokenizer_kwargs", {}), "text_cfg.tokenizer_kwargs", table.file)
     cleaning = options.get("clean", "whitespace" if name else "lower")
     options.finish()
     if cleaning not in _CLEANINGS:
@@ -245,7 +151,7 @@ def _openai_or_own(tokenizer: str | None, text: _TextPart) -> tuple[str, _TextPa
     return openai_tokenizer(), text
 
 
-def _read_model(top: _Table, tensors: Mapping[str, np.ndarray]) -> tuple[ModelConfig, _TextPart]:
+def _read_model(top: ConfigTable, tensors: Mapping[str, np.ndarray]) -> tuple[ModelConfig, _TextPart]:
     embed_dim = top.whole("embed_dim")
     activation: Activation = "quick_gelu" if top.get("quick_gelu", False) else "gelu"
     top.refuse("multimodal_cfg", {}, "captioning towers (CoCa)")
@@ -253,25 +159,25 @@ def _read_model(top: _Table, tensors: Mapping[str, np.ndarray]) -> tuple[ModelCo
     top.get("init_logit_scale", 0)
     top.get("nonscalar_logit_scale", False)
     biased = top.get("init_logit_bias", None) is not None
-    text_table = _Table(top.get("text_cfg", None), "text_cfg")
+    text_table = ConfigTable(top.get("text_cfg", None), "text_cfg")
     text_table.refuse("hf_model_name", "", "text tower of that kind; multilingual towers are not built here")
-    vision = _read_vision(_Table(top.get("vision_cfg", None), "vision_cfg"), activation, tensors)
+    vision = _read_vision(ConfigTable(top.get("vision_cfg", None), "vision_cfg"), activation, tensors)
     text = _read_text(text_table, activation, embed_dim)
     top.finish()
     scores: Literal["sigmoid", "softmax"] = "sigmoid" if biased else "softmax"
     return ModelConfig(embed_dim=embed_dim, vision=vision, text=text.config, scores=scores), text
 
 
-def _refuse_custom_blocks(table: _Table) -> None:
+def _refuse_custom_blocks(table: ConfigTable) -> None:
     table.refuse("ls_init_value", 0, "layer scale")
     for key in ("qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc"):
         table.refuse(key, False, "such attention blocks")
 
 
-def _read_vision(table: _Table, activation: Activation, tensors: Mapping[str, np.ndarray]) -> VisionConfig:
+def _read_vision(table: ConfigTable, activation: Activation, tensors: Mapping[str, np.ndarray]) -> VisionConfig:
     name = table.get("timm_model_name", "")
     if name:
-        return _read_timm(table, name, tensors)
+        return read_timm_tower(table, name, tensors)
     _refuse_custom_blocks(table)
     table.refuse("attentional_pool", False, "attentional pooler (CoCa)")
     table.refuse("pool_type", "tok", "such pooling")
@@ -312,10 +218,10 @@ def _read_vision(table: _Table, activation: Activation, tensors: Mapping[str, np
     )
 
 
-def _kwargs(table: _Table, activation: Activation) -> tuple[float, Activation]:
+def _kwargs(table: ConfigTable, activation: Activation) -> tuple[float, Activation]:
     """The LayerNorms' epsilon and the activation that norm_kwargs and act_kwargs ask for."""
-    norm = _Table(table.get("norm_kwargs", {}), "norm_kwargs", table.file)
-    act = _Table(table.get("act_kwargs", {}), "act_kwargs", table.file)
+    norm = ConfigTable(table.get("norm_kwargs", {}), "norm_kwargs", table.file)
+    act = ConfigTable(table.get("act_kwargs", {}), "act_kwargs", table.file)
     epsilon = float(norm.get("eps", 1e-5))
     approximate = act.get("approximate", "none")
     norm.finish()
@@ -325,36 +231,7 @@ def _kwargs(table: _Table, activation: Activation) -> tuple[float, Activation]:
     return epsilon, "gelu_tanh" if approximate == "tanh" else activation
 
 
-def _read_timm(table: _Table, name: str, tensors: Mapping[str, np.ndarray]) -> VisionTransformerConfig:
-    match = _TIMM_NAME.fullmatch(name)
-    if match is None:
-        raise CheckpointError(f"{CONFIG_FILE}: clipwright has no tower {name!r} of timm; only SigLIP's are built here")
-    table.refuse("timm_pool", "map", "such pooling")
-    table.refuse("timm_proj", "none", "such a projection")
-    image_size = table.side("image_size", 224)
-    table.finish()
-    for needed in ("visual.trunk.patch_embed.proj.weight", "visual.trunk.blocks.0.mlp.fc1.weight"):
-        if needed not in tensors:
-            raise CheckpointError(f"the weights do not fit their config: {needed} is missing, which tells sizes")
-    width, _, patch_size, _ = tensors["visual.trunk.patch_embed.proj.weight"].shape
-    blocks = (re.match(r"visual\.trunk\.blocks\.(\d+)\.", name) for name in tensors)
-    return VisionTransformerConfig(
-        image_size=image_size,
-        patch_size=patch_size,
-        width=width,
-        layers=1 + max(int(match[1]) for match in blocks if match),
-        heads=TIMM_HEADS[match[1]],
-        mlp_width=tensors["visual.trunk.blocks.0.mlp.fc1.weight"].shape[0],
-        activation="gelu_tanh" if _TIMM_TANH.fullmatch(name) else "gelu",
-        epsilon=1e-6,
-        pool="attention",
-        patch_bias=True,
-        input_norm=False,
-        projection=False,
-    )
-
-
-def _read_text(table: _Table, activation: Activation, embed_dim: int) -> _TextPart:
+def _read_text(table: ConfigTable, activation: Activation, embed_dim: int) -> _TextPart:
     _refuse_custom_blocks(table)
     table.refuse("embed_cls", False, "class token in texts (CoCa)")
     table.refuse("final_ln_after_pool", False, "LayerNorm after the pooling")
@@ -418,7 +295,7 @@ def _text_rules(
     )
 
 
-def _foreign_text_rules(table: _Table, tokenizer: str | None, tokenizer_config: Mapping[str, Any]) -> _TextRules:
+def _foreign_text_rules(table: ConfigTable, tokenizer: str | None, tokenizer_config: Mapping[str, Any]) -> _TextRules:
     """How texts are prepared for a tower from transformers: as its own tokenizer does it.
 
     Such towers do not see what pads a text: OpenCLIP masks it (HFTextEncoder of open_clip 3.3.0).
@@ -446,7 +323,7 @@ def _foreign_text_rules(table: _Table, tokenizer: str | None, tokenizer_config: 
     )
 
 
-def _read_spec(table: _Table, image_size: int, texts: _TextRules) -> InputSpec:
+def _read_spec(table: ConfigTable, image_size: int, texts: _TextRules) -> InputSpec:
     for ignored in ("size", "mode"):
         table.get(ignored, None)
     for key in ("mean", "std"):
@@ -514,21 +391,9 @@ def _weights(
             renamed[ours] = renamed.pop(theirs)
     for name, array in tensors.items():
         if name.startswith("visual.trunk."):
-            renamed |= _rename_timm(name, array)
+            renamed |= rename_timm(name, array)
     if not projected:
         if "text.projection.weight" in renamed:
             raise CheckpointError(f"the weights do not fit {CONFIG_FILE}: text_projection is unknown")
         renamed["text.projection.weight"] = np.eye(model.embed_dim, dtype=np.float32)
     return renamed | scalars(renamed)
-
-
-def _rename_timm(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
-    for pattern, replacement in _TIMM_RENAMES:
-        name = re.sub(pattern, replacement, name)
-    if name.startswith("vision.head.kv.") and array.shape[0] % 2 == 0:
-        part = name.rpartition(".")[2]
-        return dict(zip((f"vision.head.key.{part}", f"vision.head.value.{part}"), np.split(array, 2), strict=True))
-    axes = {"vision.position_embedding": 2, "vision.head.probe": 1}.get(name, array.ndim)
-    while array.ndim > axes and array.shape[0] == 1:
-        array = array[0]
-    return {name: array}

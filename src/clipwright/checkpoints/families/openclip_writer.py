@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from clipwright.atomic import replacing
 from clipwright.checkpoints.checkpoint import Checkpoint
-from clipwright.checkpoints.families.openclip import CONFIG_FILE
+from clipwright.checkpoints.families.openclip_config import CONFIG_FILE
 from clipwright.errors import CheckpointError
 from clipwright.model.config import ModelConfig, ResNetConfig, TextTransformerConfig, VisionTransformerConfig
 
