@@ -139,16 +139,20 @@ class Shelf:
     cache: ModelCache
     space_id: str
 
-    def opened(self, key: str, make: Callable[[Path], None], read: Callable[[Path], Opened]) -> Opened | None:
+    def opened(self, key: str, make: Callable[[Path], Opened | None], read: Callable[[Path], Opened]) -> Opened | None:
         """What read gives of the folder of this entry, made first where it is not there, and anew where it is damaged.
 
-        None where nothing can be kept. The key need not say which code of clipwright's made it.
+        make may give what read would. None where nothing can be kept. The key need not say which code of clipwright's
+        made it.
         """
         key = f"{key}-{code_key()}"
+        made: list[Opened | None] = []
         for _ in range(2):
-            folder = self.cache.open(self.space_id, key, make)
+            folder = self.cache.open(self.space_id, key, lambda making: made.append(make(making)))
             if folder is None:
                 return None
+            if made and made[-1] is not None:
+                return made[-1]
             try:
                 return read(folder)
             except Exception as error:  # of a runtime that reads damaged files

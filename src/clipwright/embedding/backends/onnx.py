@@ -18,8 +18,8 @@ from clipwright.errors import ClipwrightError
 from clipwright.graph.builder import GRAPH_FILE, Graph
 from clipwright.graph.towers import OUTPUT
 
-_WORTH_KEEPING = 64 * 2**20
-"""Bytes of weights from which a graph is kept ready on disk."""
+_READ_AGAIN = 64 * 2**20
+"""Bytes of weights from which a model just made is let go and read as it was kept: what is mapped takes less memory."""
 _PACKED_WEIGHTS = "packed.bin"
 
 
@@ -50,7 +50,7 @@ class OnnxBackend(GraphBackend[onnxruntime.InferenceSession]):
         return tower_graph(self._checkpoint, tower, self.precision, fused=True, packed=packed)
 
     def _open(self, tower: Tower) -> onnxruntime.InferenceSession:
-        if self._shelf is not None and self._worth_keeping(tower):
+        if self._shelf is not None:
             key = f"{tower}-onnx-{self.precision}-{onnxruntime.__version__}-{processor_key()}"
             session = self._shelf.opened(key, lambda folder: self._make(tower, folder), self._read)
             if session is not None:
@@ -60,35 +60,29 @@ class OnnxBackend(GraphBackend[onnxruntime.InferenceSession]):
     def _read(self, folder: Path) -> onnxruntime.InferenceSession:
         return _session(str(folder / GRAPH_FILE), _options(self._threads, optimise=False))
 
-    def _worth_keeping(self, tower: Tower) -> bool:
-        prefix = "vision." if tower == "image" else "text."
-        count = sum(array.size for name, array in self._checkpoint.weights.items() if name.startswith(prefix))
-        return self.precision == "int8" or 4 * count >= _WORTH_KEEPING
+    def _make(self, tower: Tower, folder: Path) -> onnxruntime.InferenceSession | None:
+        """Writes the graph as ONNX Runtime has rewritten it for this processor, its weights in the order that it reads.
 
-    def _make(self, tower: Tower, folder: Path) -> None:
-        """The graph as ONNX Runtime has rewritten it for this processor, its weights in the order that it reads."""
-        plain = folder / "plain"
-        plain.mkdir()
-        path = self._graph(tower).write(plain)
-        options = _options(self._threads, optimise=True)
-        options.optimized_model_filepath = str(folder / GRAPH_FILE)
+        Gives the session that did, or None where it is better read again.
+        """
+        graph = self._graph(tower)
+        session = open_in_memory(graph, self._threads, keep_in=folder)
+        return session if sum(weight.nbytes for weight in graph.weights.values()) < _READ_AGAIN else None
+
+
+def open_in_memory(graph: Graph, threads: int | None, keep_in: Path | None = None) -> onnxruntime.InferenceSession:
+    """A session of a graph whose weights are handed over as they are. keep_in: a folder for what is made of it."""
+    options = _options(threads, optimise=True)
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight.read()) for weight in graph.weights.values()]
+    options.add_external_initializers(list(graph.weights), values)
+    if keep_in is not None:
+        options.optimized_model_filepath = str(keep_in / GRAPH_FILE)
         for entry, value in (
             ("session.save_external_prepacked_constant_initializers", "1"),
             ("session.optimized_model_external_initializers_file_name", _PACKED_WEIGHTS),
             ("session.optimized_model_external_initializers_min_size_in_bytes", "1024"),
         ):
             options.add_session_config_entry(entry, value)
-        _session(str(path), options)
-        for file in plain.iterdir():
-            file.unlink()
-        plain.rmdir()
-
-
-def open_in_memory(graph: Graph, threads: int | None) -> onnxruntime.InferenceSession:
-    """A session of a graph whose weights are handed over as they are."""
-    options = _options(threads, optimise=True)
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight.read()) for weight in graph.weights.values()]
-    options.add_external_initializers(list(graph.weights), values)
     return _session(graph.model("weights").SerializeToString(), options)
 
 

@@ -71,7 +71,8 @@ class OpenVinoBackend(GraphBackend[Any]):
             return self._compile(tower, Path(folder))
 
     def _read(self, folder: Path) -> Any:
-        return _core().import_model((folder / _BLOB).read_bytes(), "CPU", settings(self.precision, self._threads))
+        blob = openvino.Tensor(np.memmap(folder / _BLOB, np.uint8, "c"))  # as bytes it would be copied twice
+        return _core().import_model(blob, "CPU", settings(self.precision, self._threads))
 
     def _compile(self, tower: Tower, folder: Path) -> Any:
         stored: Precision = "fp32" if self.precision == "bf16" else self.precision
