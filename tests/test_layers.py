@@ -19,6 +19,7 @@ LEVELS = [
     ["cli", "commands"],
     ["evaluation"],
     ["api"],
+    ["index"],
     ["tasks"],
     ["training", "embedding"],
     ["checkpoints"],

@@ -19,6 +19,7 @@ FailureCode = Literal[
     "truncated",
     "too_large",
     "no_pictures",
+    "changed_while_reading",
 ]
 FAILURE_CODES: tuple[FailureCode, ...] = get_args(FailureCode)
 
@@ -64,6 +65,14 @@ class MissingExtraError(ClipwrightError):
 
 class UnreachableError(ClipwrightError):
     """The network, or what is asked through it, does not answer."""
+
+
+class QueryError(ClipwrightError):
+    """A query cannot be read, or a filter of it."""
+
+
+class IndexFileError(ClipwrightError):
+    """An index is damaged, of a newer version, held by another, or not one at all."""
 
 
 class InterruptedRunError(ClipwrightError):
