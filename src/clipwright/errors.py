@@ -75,6 +75,10 @@ class IndexFileError(ClipwrightError):
     """An index is damaged, of a newer version, held by another, or not one at all."""
 
 
+class DamagedIndexError(IndexFileError):
+    """Part of an index's database cannot be read; the rest can be salvaged."""
+
+
 class InterruptedRunError(ClipwrightError):
     """A run was asked to stop and saved its state."""
 
