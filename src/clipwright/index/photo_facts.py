@@ -24,9 +24,14 @@ _DATES = (
     (ExifTags.Base.DateTime, ExifTags.Base.SubsecTime),
 )
 """Where EXIF says when, the best first, each with the tag of its fraction of a second."""
-_FIRMS = frozenset(
-    "ag camera cameras co company corp corporation electric electronics gmbh imaging inc llc ltd optical techwin".split()
-)
+_FIRMS = {"ag", "camera", "cameras", "co", "company", "corp", "corporation", "electric", "electronics", "gmbh"} | {
+    "imaging",
+    "inc",
+    "llc",
+    "ltd",
+    "optical",
+    "techwin",
+}
 """Words that a maker's name ends with and that nobody says."""
 
 

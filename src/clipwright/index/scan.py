@@ -14,8 +14,8 @@ from clipwright.index.ignore import IGNORE_FILE, Rules, is_ignored, rules_in, ru
 from clipwright.inputs import raw
 from clipwright.inputs.images import IMAGE_SUFFIXES
 
-_PICTURES = frozenset(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
 _RAW = frozenset(os.fsencode(suffix) for suffix in raw.RAW_SUFFIXES)
+_SUFFIXES = _RAW | frozenset(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
 _BESIDE_RAW = frozenset([b".jpg", b".jpeg", b".jpe", b".jfif", b".heic", b".heif"])
 """What cameras and telephones write together with a raw file: the same shot."""
 
@@ -59,20 +59,20 @@ def scan(root: bytes, excludes: Sequence[str] = ()) -> Iterator[FoundFile | Fail
     folder is gone through twice, and one that also lies below root itself is found there. Nothing is opened but
     .clipwrightignore. Raises OSError where root itself cannot be listed.
     """
-    root = os.path.abspath(root)
+    root = os.path.abspath(root)  # noqa: PTH100 - Path would lose names that are not UTF-8 to no purpose
+    given = [rules_of(root, excludes)] if excludes else []
     seen: set[tuple[int, int]] = set()
-    given = [rules_of(root, list(excludes))] if excludes else []
     folders: list[tuple[bytes, list[Rules]]] = [(root, [])]
-    linked: deque[tuple[bytes, list[Rules]]] = deque()
-    while folders or linked:
-        folder, chain = folders.pop() if folders else linked.popleft()  # links last: what they lead to may lie below
+    links: deque[tuple[bytes, list[Rules]]] = deque()
+    while folders or links:
+        folder, chain = folders.pop() if folders else links.popleft()  # links last: what they lead to may lie below
         try:
-            about = os.stat(folder)
+            about = os.stat(folder)  # noqa: PTH116
             if (about.st_dev, about.st_ino) in seen:
                 continue
             seen.add((about.st_dev, about.st_ino))
             with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = sorted(listing, key=_name)
         except OSError as error:
             if folder == root:
                 raise
@@ -83,66 +83,75 @@ def scan(root: bytes, excludes: Sequence[str] = ()) -> Iterator[FoundFile | Fail
                 chain = [*chain, rules_in(folder)]
             except OSError as error:
                 yield _failure(os.path.join(folder, IGNORE_FILE), error)
-        below: list[tuple[bytes, list[Rules]]] = []
-        pictures: list[os.DirEntry[bytes]] = []
-        rules = chain + given
-        only = _ORIGINALS if folder.lower().endswith(_LIBRARIES) else None
-        for entry in entries:
-            name = entry.name
-            if name.startswith(b"."):
-                continue
-            try:
-                is_folder = entry.is_dir()
-            except OSError:
-                is_folder = False
-            if is_folder:
-                lower = name.lower()
-                if lower in _SYSTEM_FOLDERS or lower.endswith(_PREVIEWS) or (only and lower not in only):
-                    continue
-                if not (rules and is_ignored(entry.path, rules, is_folder=True)):
-                    if entry.is_symlink():
-                        linked.append((entry.path, chain))
-                    else:
-                        below.append((entry.path, chain))
-            elif only is None and _suffix(name) in _PICTURES | _RAW:
-                if not (rules and is_ignored(entry.path, rules, is_folder=False)):
-                    pictures.append(entry)
-        folders.extend(reversed(below))
+        below, pictures = _wanted(folder, entries, chain + given)
+        folders += [(entry.path, chain) for entry in reversed(below) if not entry.is_symlink()]
+        links += [(entry.path, chain) for entry in below if entry.is_symlink()]
         yield from _found(pictures)
 
 
-def _found(entries: list[os.DirEntry[bytes]]) -> Iterator[FoundFile | Failure]:
-    """The pictures of one folder."""
-    shots: set[bytes] = set()
-    if any(_suffix(entry.name) in _RAW for entry in entries):
-        shots = {_stem(entry.name) for entry in entries if _suffix(entry.name) in _BESIDE_RAW}
+Entries = list[os.DirEntry[bytes]]
+
+
+def _wanted(folder: bytes, entries: Entries, rules: list[Rules]) -> tuple[Entries, Entries]:
+    """The folders of a folder that are to be gone through, and what are pictures by their names."""
+    is_library = folder.lower().endswith(_LIBRARIES)
+    below, pictures = [], []
     for entry in entries:
-        is_raw = _suffix(entry.name) in _RAW
-        if is_raw and _stem(entry.name) in shots:
+        name = entry.name
+        if name.startswith(b"."):
             continue
+        if entry.is_dir():
+            lower = name.lower()
+            foreign = lower in _SYSTEM_FOLDERS or lower.endswith(_PREVIEWS) or (is_library and lower not in _ORIGINALS)
+            if not foreign and not (rules and is_ignored(entry.path, rules, is_folder=True)):
+                below.append(entry)
+        elif (
+            _suffix(name) in _SUFFIXES
+            and not is_library
+            and not (rules and is_ignored(entry.path, rules, is_folder=False))
+        ):
+            pictures.append(entry)
+    return below, pictures
+
+
+def _found(entries: Entries) -> Iterator[FoundFile | Failure]:
+    """What the file system says of the pictures of one folder, without a raw file beside its JPEG."""
+    raws = {entry.name for entry in entries if _suffix(entry.name) in _RAW}
+    shots = {_stem(entry.name) for entry in entries if _suffix(entry.name) in _BESIDE_RAW} if raws else ()
+    for entry in entries:
         try:
             about = entry.stat()
         except OSError as error:
             yield _failure(entry.path, error)
             continue
         if not stat.S_ISREG(about.st_mode):
-            continue
-        if is_raw and not raw.is_available():
-            yield Failure(Path(os.fsdecode(entry.path)), "unsupported_format", raw.MISSING_EXTRA)
-        else:
+            continue  # a pipe or a device
+        if entry.name not in raws:
             yield FoundFile(entry.path, about.st_size, about.st_mtime_ns)
+        elif _stem(entry.name) not in shots:
+            yield _raw_file(entry.path, about)
+
+
+def _raw_file(path: bytes, about: os.stat_result) -> FoundFile | Failure:
+    if raw.is_available():
+        return FoundFile(path, about.st_size, about.st_mtime_ns)
+    return Failure(Path(os.fsdecode(path)), "unsupported_format", raw.NEEDS_EXTRA)
+
+
+def _name(entry: os.DirEntry[bytes]) -> bytes:
+    return entry.name
 
 
 def _suffix(name: bytes) -> bytes:
-    return os.path.splitext(name)[1].lower()
+    return name[name.rfind(b".") :].lower()
 
 
 def _stem(name: bytes) -> bytes:
-    return os.path.splitext(name)[0].lower()
+    return name[: name.rfind(b".")].lower()
 
 
 def _failure(path: bytes, error: OSError) -> Failure:
     source = Path(os.fsdecode(path))
     if isinstance(error, FileNotFoundError):
-        return Failure(source, "missing", "no such file: a link that leads nowhere, or just removed")
+        return Failure(source, "missing", "no such file: a link that leads nowhere, or removed just now")
     return Failure(source, "unreadable", f"may not be read: {error.strerror or error}")

@@ -36,7 +36,7 @@ RAW_SUFFIXES = frozenset(
 )
 """Lower-case endings of what cameras write when they keep what the sensor saw."""
 
-MISSING_EXTRA = "a camera's raw file; reading these needs the 'raw' extra: pip install 'clipwright[raw]'"
+NEEDS_EXTRA = "a camera's raw file; reading these needs the 'raw' extra: pip install 'clipwright[raw]'"
 
 
 @functools.cache
