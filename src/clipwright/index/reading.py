@@ -19,15 +19,15 @@ from clipwright.index.perceptual_hash import perceptual_hash
 from clipwright.index.photo import PhotoFacts
 from clipwright.index.photo_facts import photo_facts
 from clipwright.index.scan import FoundFile
-from clipwright.inputs.images import open_photo
+from clipwright.inputs.images import LARGEST_FILE, open_photo
 from clipwright.inputs.input_spec import InputSpec
+from clipwright.inputs.memory import PICTURES
 from clipwright.inputs.preprocess import prepare_image
 
 THUMBNAIL_SIDE = 320
 """Pixels of a thumbnail's longer side, at the most."""
 _AT_LEAST = 240
 """Pixels of the shorter side that fast pixels leave, also for a smaller model: a thumbnail of 4:3 has so many."""
-_LARGEST_FILE = 2**31
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,19 @@ def read_photo(
     """
     path = Path(os.fsdecode(file.path))
     try:
-        data = _read(file.path)
-        content_hash = hashlib.blake2b(data, digest_size=16).digest()
-        if is_known(content_hash):
-            return ReadPhoto(content_hash, None, None, None, None)
-        photo = open_photo(data, max(spec.image_size, _AT_LEAST) if pixels == "fast" else None)
-        return ReadPhoto(
-            content_hash=content_hash,
-            facts=photo_facts(photo),
-            square=prepare_image(photo.image, spec),
-            thumbnail=thumbnail(photo.image) if thumbnails else None,
-            perceptual_hash=perceptual_hash(photo.image),
-        )
+        with PICTURES.scope():
+            data = _read(file.path)
+            content_hash = hashlib.blake2b(data, digest_size=16).digest()
+            if is_known(content_hash):
+                return ReadPhoto(content_hash, None, None, None, None)
+            photo = open_photo(data, max(spec.image_size, _AT_LEAST) if pixels == "fast" else None)
+            return ReadPhoto(
+                content_hash=content_hash,
+                facts=photo_facts(photo),
+                square=prepare_image(photo.image, spec),
+                thumbnail=thumbnail(photo.image) if thumbnails else None,
+                perceptual_hash=perceptual_hash(photo.image),
+            )
     except ImageError as error:
         return error.failure(path)
 
@@ -88,8 +89,9 @@ def _read(path: bytes) -> bytes:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise ImageError("unreadable", "not an ordinary file")
-            if before.st_size > _LARGEST_FILE:
+            if before.st_size > LARGEST_FILE:
                 raise ImageError("too_large", "the file has more than 2 GiB")
+            PICTURES.claim(before.st_size)
             data = file.readall()
             after = os.fstat(file.fileno())
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -17,12 +17,16 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from clipwright.errors import ImageError
 from clipwright.inputs import heif
+from clipwright.inputs.memory import PICTURES
 
 ImageSource = str | Path | bytes | Image.Image | np.ndarray
 """A path, an encoded picture, an opened one, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or 0 to 1."""
 
 MAX_PIXELS = 178_956_970
 """The largest picture that is opened: about 13,000 x 13,000, where Pillow itself stops (a gibibyte as RGBX)."""
+
+LARGEST_FILE = 2**31
+"""Bytes of the largest file that is opened."""
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -93,7 +97,7 @@ def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    with _as_image_errors():
+    with _as_image_errors(), PICTURES.scope():
         image = _open(source if isinstance(source, Image.Image) else _decode_header(source), at_least).image
         image = image.copy() if image is source else image
         image.info = {}  # what it said of orientation and transparency holds no longer
@@ -102,7 +106,7 @@ def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
 
 def open_photo(data: bytes, at_least: int | None = None) -> OpenedPhoto:
     """The picture in the bytes of a file, opened as open_image does, with what the file says of it."""
-    with _as_image_errors():
+    with _as_image_errors(), PICTURES.scope():
         photo = _open(_decode_header(data), at_least)
         photo.image.info = {}
         return photo
@@ -164,13 +168,23 @@ def _decode_header(source: str | Path | bytes) -> Image.Image:
 
 
 def _load(image: Image.Image, at_least: int | None) -> None:
+    stored = image.width * image.height
     if at_least is not None and image.format == "JPEG" and min(image.size) > at_least:
         image.draft(None, (at_least, at_least))
+    PICTURES.claim(_decoded_size(image, stored))
     if image.format == "TIFF":  # decoding one ends with reading its metadata once more
         with without_warnings():
             image.load()
     else:
         image.load()
+
+
+def _decoded_size(image: Image.Image, stored: int) -> int:
+    """Bytes that decoding takes, at the most: as decoded, and once more as it is turned or converted.
+
+    A progressive JPEG is held whole, as coefficients, of all the pixels that are stored, before it becomes smaller.
+    """
+    return 8 * image.width * image.height + (6 * stored if "progressive" in image.info else 0)
 
 
 @contextlib.contextmanager
@@ -185,8 +199,10 @@ def _read_file(path: Path) -> bytes:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise ImageError("unreadable", "not an ordinary file")  # a pipe or a device would never end
     with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > 2**31:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_FILE:
             raise ImageError("too_large", "the file has more than 2 GiB")
+        PICTURES.claim(size)
         return file.read()
 
 
