@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from clipwright.errors import ImageError
-from clipwright.inputs import heif
+from clipwright.inputs import heif, raw
 from clipwright.inputs.memory import PICTURES
 
 ImageSource = str | Path | bytes | Image.Image | np.ndarray
@@ -78,7 +78,7 @@ class OpenedPhoto:
     """Pixels of the upright picture as it is stored."""
     height: int
     format: str
-    """As Pillow names it."""
+    """As Pillow names it; RAW for a camera's own."""
     orientation: int
     """EXIF's 1 to 8, as the file says; 1 where it says nothing that has a meaning."""
     exif: Image.Exif
@@ -98,7 +98,10 @@ def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
     if isinstance(source, np.ndarray):
         return _from_array(source)
     with _as_image_errors(), PICTURES.scope():
-        image = _open(source if isinstance(source, Image.Image) else _decode_header(source), at_least).image
+        if isinstance(source, Image.Image):
+            image = _open(source, at_least).image
+        else:
+            image = _open_encoded(source if isinstance(source, bytes) else _read_file(Path(source)), at_least).image
         image = image.copy() if image is source else image
         image.info = {}  # what it said of orientation and transparency holds no longer
         return image
@@ -107,9 +110,16 @@ def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
 def open_photo(data: bytes, at_least: int | None = None) -> OpenedPhoto:
     """The picture in the bytes of a file, opened as open_image does, with what the file says of it."""
     with _as_image_errors(), PICTURES.scope():
-        photo = _open(_decode_header(data), at_least)
+        photo = _open_encoded(data, at_least)
         photo.image.info = {}
         return photo
+
+
+def _open_encoded(data: bytes, at_least: int | None) -> OpenedPhoto:
+    if not raw.is_raw(data):
+        return _open(_decode_header(data), at_least)
+    picture = raw.open_raw(data, at_least, MAX_PIXELS)
+    return _upright(picture.image, picture.width, picture.height, "RAW", picture.orientation, picture.exif)
 
 
 def _open(image: Image.Image, at_least: int | None) -> OpenedPhoto:
@@ -120,11 +130,15 @@ def _open(image: Image.Image, at_least: int | None) -> OpenedPhoto:
         raise ImageError("not_an_image", f"a picture of {width} x {height} pixels shows nothing")
     _load(image, at_least)
     exif, orientation = _exif(image)
+    return _upright(image, width, height, image.format or "", orientation, exif)
+
+
+def _upright(image: Image.Image, width: int, height: int, kind: str, orientation: int, exif: Image.Exif) -> OpenedPhoto:
     turn = _TURNS.get(orientation)
     opened = _to_rgb(image if turn is None else image.transpose(turn))
     if orientation > 4:
         width, height = height, width
-    return OpenedPhoto(opened, width, height, image.format or "", orientation, exif)
+    return OpenedPhoto(opened, width, height, kind, orientation, exif)
 
 
 @contextlib.contextmanager
@@ -154,8 +168,7 @@ def _as_image_errors() -> Iterator[None]:
         raise ImageError("unreadable", f"broken picture: {_one_line(error)}") from error
 
 
-def _decode_header(source: str | Path | bytes) -> Image.Image:
-    data = source if isinstance(source, bytes) else _read_file(Path(source))
+def _decode_header(data: bytes) -> Image.Image:
     if not data:
         raise ImageError("empty", "the file is empty")
     formats: tuple[str, ...] = _FORMATS
