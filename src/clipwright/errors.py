@@ -20,6 +20,7 @@ FailureCode = Literal[
     "too_large",
     "no_pictures",
     "changed_while_reading",
+    "unsupported_format",
 ]
 FAILURE_CODES: tuple[FailureCode, ...] = get_args(FailureCode)
 
