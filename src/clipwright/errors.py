@@ -20,6 +20,7 @@ FailureCode = Literal[
     "too_large",
     "no_pictures",
     "changed_while_reading",
+    "unsupported_format",
 ]
 FAILURE_CODES: tuple[FailureCode, ...] = get_args(FailureCode)
 
@@ -73,6 +74,10 @@ class QueryError(ClipwrightError):
 
 class IndexFileError(ClipwrightError):
     """An index is damaged, of a newer version, held by another, or not one at all."""
+
+
+class DamagedIndexError(IndexFileError):
+    """Part of an index's database cannot be read; the rest can be salvaged."""
 
 
 class InterruptedRunError(ClipwrightError):

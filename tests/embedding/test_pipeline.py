@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from clipwright.embedding.pipeline import stream_vectors
+from clipwright.embedding.pipeline import stream_prepared
 from clipwright.errors import Failure
 
 
@@ -27,7 +27,9 @@ def prepare_odd(number: int) -> np.ndarray | Failure:
 def stream(
     sources: Iterator[int], batch_size: int = 4, prepare: Callable[[int], np.ndarray | Failure] = square
 ) -> Iterator[tuple[int, np.ndarray | Failure]]:
-    return stream_vectors(sources, prepare, first_values, batch_size, threads=3)
+    for source, item, vector in stream_prepared(sources, prepare, np.asarray, first_values, batch_size, threads=3):
+        assert isinstance(item, Failure) == (vector is None)
+        yield source, item if vector is None else vector
 
 
 def value(result: np.ndarray | Failure) -> float | None:
@@ -55,8 +57,8 @@ def test_a_batch_of_failures_only_is_not_embedded() -> None:
         raise AssertionError("called without pictures")
 
     failure = Failure("a", "missing", "no such file")
-    results = list(stream_vectors(iter("abc"), lambda _: failure, refuse, batch_size=2, threads=2))
-    assert results == [(name, failure) for name in "abc"]
+    results = list(stream_prepared(iter("abc"), lambda _: failure, np.asarray, refuse, batch_size=2, threads=2))
+    assert results == [(name, failure, None) for name in "abc"]
 
 
 def test_a_slow_source_keeps_its_place() -> None:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from clipwright.embedding.backend import Backend, BackendName
-from clipwright.embedding.pipeline import stream_vectors
+from clipwright.embedding.pipeline import stream_prepared
 from clipwright.errors import ClipwrightError, DimensionError, Failure, ImageError, TokenizerError
 from clipwright.inputs.images import ImageSource, open_image
 from clipwright.inputs.input_spec import InputSpec
+from clipwright.inputs.memory import PICTURES
 from clipwright.inputs.preprocess import normalise, prepare_image
 from clipwright.inputs.tokenizer import Tokenizer
 
 Pixels = Literal["exact", "fast"]
 """exact: as the maker of the model prepares them, to the byte. fast: JPEGs are decoded near the size that is needed."""
 logger = logging.getLogger(__name__)
+Source = TypeVar("Source")
+Item = TypeVar("Item")
 
 
 class Embedder:
@@ -93,9 +96,25 @@ class Embedder:
         """
         if _is_one_picture(images):
             raise ClipwrightError("pictures are given as a list, a single one too: [picture]")
+        for source, square, vector in self.stream_prepared(images, self._prepare, np.asarray, batch_size, threads):
+            yield source.source if isinstance(source, Failure) else source, square if vector is None else vector
+
+    def stream_prepared(
+        self,
+        sources: Iterable[Source],
+        prepare: Callable[[Source], Item | Failure],
+        square_of: Callable[[Item], np.ndarray | None],
+        batch_size: int = 32,
+        threads: int | None = None,
+    ) -> Iterator[tuple[Source, Item | Failure, np.ndarray | None]]:
+        """(source, what prepare made of it, (D,) float32 unit vector) for every source, in order, in bounded memory.
+
+        For callers that need more of a picture than its vector. prepare runs on threads, ahead of the model. square_of
+        gives an item's (S, S, 3) uint8, as prepare_image makes it for this embedder's spec; the vector is None where
+        that is None, and for a Failure.
+        """
         workers = threads or os.cpu_count() or 1
-        for source, result in stream_vectors(images, self._prepare, self._embed_squares, batch_size, workers):
-            yield source.source if isinstance(source, Failure) else source, result
+        yield from stream_prepared(sources, prepare, square_of, self._embed_squares, batch_size, workers)
 
     def image_features(self, pixels: np.ndarray) -> np.ndarray:
         """pixels (B, 3, S, S) float32, normalised, to features (B, D) float32, not of unit length."""
@@ -120,7 +139,8 @@ class Embedder:
         if isinstance(source, Failure):
             return source
         try:
-            return prepare_image(open_image(source, self._decoded_at_least), self.spec)
+            with PICTURES.scope():
+                return prepare_image(open_image(source, self._decoded_at_least), self.spec)
         except ImageError as error:
             return error.failure(source)
 

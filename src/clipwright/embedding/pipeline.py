@@ -13,22 +13,29 @@ import numpy as np
 from clipwright.errors import Failure
 
 Source = TypeVar("Source")
-Prepare = Callable[[Source], "np.ndarray | Failure"]
-"""One source to (S, S, 3) uint8, or why not."""
+Item = TypeVar("Item")
+"""What becomes of a source before a model sees it: a square, or more than that."""
 EmbedSquares = Callable[[np.ndarray], np.ndarray]
 """(B, S, S, 3) uint8 to (B, D) float32."""
 
 
-def stream_vectors(
-    sources: Iterable[Source], prepare: Prepare[Source], embed: EmbedSquares, batch_size: int, threads: int
-) -> Iterator[tuple[Source, np.ndarray | Failure]]:
-    """(source, vector or Failure) for every source, in order.
+def stream_prepared(
+    sources: Iterable[Source],
+    prepare: Callable[[Source], Item | Failure],
+    square_of: Callable[[Item], np.ndarray | None],
+    embed: EmbedSquares,
+    batch_size: int,
+    threads: int,
+) -> Iterator[tuple[Source, Item | Failure, np.ndarray | None]]:
+    """(source, what it was prepared to, vector) for every source, in order.
 
+    square_of gives the (S, S, 3) uint8 of an item; where it gives None, and for a Failure, the vector is None.
     At most three batches of sources are held at once, however many there are: two being prepared, one being embedded.
+    What one takes while it is opened is bounded by inputs/memory.py.
     """
     remaining = iter(sources)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
-    waiting: collections.deque[tuple[Source, Future[np.ndarray | Failure]]] = collections.deque()
+    waiting: collections.deque[tuple[Source, Future[Item | Failure]]] = collections.deque()
     try:
         while True:
             for source in itertools.islice(remaining, 2 * batch_size - len(waiting)):
@@ -39,9 +46,10 @@ def stream_vectors(
             prepared = [(source, future.result()) for source, future in now]
             for source in itertools.islice(remaining, batch_size):
                 waiting.append((source, pool.submit(prepare, source)))
-            squares = [square for _, square in prepared if isinstance(square, np.ndarray)]
-            vectors = iter(embed(np.stack(squares)) if squares else ())
-            for source, square in prepared:
-                yield source, square if isinstance(square, Failure) else next(vectors)
+            squares = [None if isinstance(item, Failure) else square_of(item) for _, item in prepared]
+            present = [square for square in squares if square is not None]
+            vectors = iter(embed(np.stack(present)) if present else ())
+            for (source, item), square in zip(prepared, squares, strict=True):
+                yield source, item, None if square is None else next(vectors)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -9,19 +9,24 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from clipwright.errors import ImageError
-from clipwright.inputs import heif
+from clipwright.inputs import heif, raw
+from clipwright.inputs.memory import PICTURES
 
 ImageSource = str | Path | bytes | Image.Image | np.ndarray
 """A path, an encoded picture, an opened one, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or 0 to 1."""
 
 MAX_PIXELS = 178_956_970
 """The largest picture that is opened: about 13,000 x 13,000, where Pillow itself stops (a gibibyte as RGBX)."""
+
+LARGEST_FILE = 2**31
+"""Bytes of the largest file that is opened."""
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -63,6 +68,23 @@ _TURNS = {
 _filters = threading.Lock()
 
 
+@dataclass(frozen=True)
+class OpenedPhoto:
+    """A picture with what its file says of it."""
+
+    image: Image.Image
+    """Upright RGB, decoded smaller where that was allowed."""
+    width: int
+    """Pixels of the upright picture as it is stored."""
+    height: int
+    format: str
+    """As Pillow names it; RAW for a camera's own."""
+    orientation: int
+    """EXIF's 1 to 8, as the file says; 1 where it says nothing that has a meaning."""
+    exif: Image.Exif
+    """Without any tag where the file has none, or where they cannot be read."""
+
+
 def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
     """An upright RGB picture from any source.
 
@@ -75,18 +97,55 @@ def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
+    with _as_image_errors(), PICTURES.scope():
+        if isinstance(source, Image.Image):
+            image = _open(source, at_least).image
+        else:
+            image = _open_encoded(source if isinstance(source, bytes) else _read_file(Path(source)), at_least).image
+        image = image.copy() if image is source else image
+        image.info = {}  # what it said of orientation and transparency holds no longer
+        return image
+
+
+def open_photo(data: bytes, at_least: int | None = None) -> OpenedPhoto:
+    """The picture in the bytes of a file, opened as open_image does, with what the file says of it."""
+    with _as_image_errors(), PICTURES.scope():
+        photo = _open_encoded(data, at_least)
+        photo.image.info = {}
+        return photo
+
+
+def _open_encoded(data: bytes, at_least: int | None) -> OpenedPhoto:
+    if not raw.is_raw(data):
+        return _open(_decode_header(data), at_least)
+    picture = raw.open_raw(data, at_least, MAX_PIXELS)
+    return _upright(picture.image, picture.width, picture.height, "RAW", picture.orientation, picture.exif)
+
+
+def _open(image: Image.Image, at_least: int | None) -> OpenedPhoto:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError("too_large", f"claims {width:,} x {height:,} pixels; the limit is {MAX_PIXELS:,} in all")
+    if width * height == 0:
+        raise ImageError("not_an_image", f"a picture of {width} x {height} pixels shows nothing")
+    _load(image, at_least)
+    exif, orientation = _exif(image)
+    return _upright(image, width, height, image.format or "", orientation, exif)
+
+
+def _upright(image: Image.Image, width: int, height: int, kind: str, orientation: int, exif: Image.Exif) -> OpenedPhoto:
+    turn = _TURNS.get(orientation)
+    opened = _to_rgb(image if turn is None else image.transpose(turn))
+    if orientation > 4:
+        width, height = height, width
+    return OpenedPhoto(opened, width, height, kind, orientation, exif)
+
+
+@contextlib.contextmanager
+def _as_image_errors() -> Iterator[None]:
+    """Makes an ImageError of whatever goes wrong with a picture."""
     try:
-        image = source if isinstance(source, Image.Image) else _decode_header(source)
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise ImageError("too_large", f"claims {width:,} x {height:,} pixels; the limit is {MAX_PIXELS:,} in all")
-        if width * height == 0:
-            raise ImageError("not_an_image", f"a picture of {width} x {height} pixels shows nothing")
-        _load(image, at_least)
-        opened = _to_rgb(_upright(image))
-        opened = opened.copy() if opened is source else opened
-        opened.info = {}  # what it said of orientation and transparency holds no longer
-        return opened
+        yield
     except ImageError:
         raise
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -109,8 +168,7 @@ def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
         raise ImageError("unreadable", f"broken picture: {_one_line(error)}") from error
 
 
-def _decode_header(source: str | Path | bytes) -> Image.Image:
-    data = source if isinstance(source, bytes) else _read_file(Path(source))
+def _decode_header(data: bytes) -> Image.Image:
     if not data:
         raise ImageError("empty", "the file is empty")
     formats: tuple[str, ...] = _FORMATS
@@ -118,22 +176,32 @@ def _decode_header(source: str | Path | bytes) -> Image.Image:
         heif.register()
         heif.check(data)
         formats = (*_FORMATS, "HEIF")
-    with _without_warnings():  # among them Pillow's on many pixels: our own limit is checked right after
+    with without_warnings():  # among them Pillow's on many pixels: our own limit is checked right after
         return Image.open(io.BytesIO(data), formats=formats)
 
 
 def _load(image: Image.Image, at_least: int | None) -> None:
+    stored = image.width * image.height
     if at_least is not None and image.format == "JPEG" and min(image.size) > at_least:
         image.draft(None, (at_least, at_least))
+    PICTURES.claim(_decoded_size(image, stored))
     if image.format == "TIFF":  # decoding one ends with reading its metadata once more
-        with _without_warnings():
+        with without_warnings():
             image.load()
     else:
         image.load()
 
 
+def _decoded_size(image: Image.Image, stored: int) -> int:
+    """Bytes that decoding takes, at the most: as decoded, and once more as it is turned or converted.
+
+    A progressive JPEG is held whole, as coefficients, of all the pixels that are stored, before it becomes smaller.
+    """
+    return 8 * image.width * image.height + (6 * stored if "progressive" in image.info else 0)
+
+
 @contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
+def without_warnings() -> Iterator[None]:
     """A decoder's remarks on odd metadata are not the user's. The filters belong to all threads, hence the lock."""
     with _filters, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -144,20 +212,24 @@ def _read_file(path: Path) -> bytes:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise ImageError("unreadable", "not an ordinary file")  # a pipe or a device would never end
     with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > 2**31:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_FILE:
             raise ImageError("too_large", "the file has more than 2 GiB")
+        PICTURES.claim(size)
         return file.read()
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _exif(image: Image.Image) -> tuple[Image.Exif, int]:
+    """What the file says, and the orientation among it."""
     if image.format == "JPEG" and "exif" not in image.info and "xmp" not in image.info:
-        return image  # it says nothing of its orientation; asking takes longer than decoding a small picture
+        return Image.Exif(), 1  # it says nothing of its orientation; asking takes longer than decoding a small picture
     try:
-        with _without_warnings():
-            turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        with without_warnings():
+            exif = image.getexif()
+            orientation = exif.get(ExifTags.Base.Orientation, 1)
+        return exif, orientation if orientation in _TURNS else 1
     except Exception:  # broken EXIF is no reason to lose the picture
-        return image
-    return image if turn is None else image.transpose(turn)
+        return Image.Exif(), 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -1,0 +1,109 @@
+"""An index's SQLite file as such: connections to it, making and checking it, and what its errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import sqlite3
+from pathlib import Path
+
+from clipwright.errors import ClipwrightError, DamagedIndexError, IndexFileError
+from clipwright.index.schema import APPLICATION_ID, TABLES, VERSION
+
+PAGE_SIZE = 16_384
+"""Bytes. Of smaller pages SQLite would keep a vector of 1,024 numbers apart from its row, each on a page of its own."""
+_WAIT_SECONDS = 30.0
+"""How long a writer waits for another's transaction; an indexer's last milliseconds."""
+logger = logging.getLogger(__name__)
+
+
+def explained(error: sqlite3.Error, path: Path) -> ClipwrightError | OSError:
+    """What an error of SQLite means for who uses the index. Where it is damage, the file is marked as damaged."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return OSError(errno.ENOSPC, "the disk is full; what was indexed is kept", str(path))
+    if code == sqlite3.SQLITE_IOERR:
+        return OSError(errno.EIO, f"the disk fails or is full ({error}); what was indexed is kept", str(path))
+    if code == sqlite3.SQLITE_NOTADB:
+        return IndexFileError(f"{path} is not an index of clipwright; name another file, or move this one away")
+    if code == sqlite3.SQLITE_CORRUPT:
+        with contextlib.suppress(OSError):
+            path.with_name(f"{path.name}.damaged").touch()
+        return DamagedIndexError(f"the index {path} is damaged; 'clipwright index' salvages what can be read")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return IndexFileError(f"the index {path} is held by another program; try again when it has ended")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return IndexFileError(f"the index {path} cannot be opened or written ({error}); look at its permissions")
+    return IndexFileError(f"the index {path} cannot be used: {error}")
+
+
+def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
+    """A connection whose transactions are begun and ended by hand. Reading ones never write to the database."""
+    connection = connect_as(path, "rw" if writing else "ro")
+    try:
+        if writing:  # a crash of the machine may cost the last transactions, never the file
+            connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA schema_version")  # opens the file
+        return connection
+    except sqlite3.OperationalError as error:
+        connection.close()
+        code = error.sqlite_errorcode & 0xFF
+        if writing or code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or not path.is_file():
+            raise
+    # The folder may not be written, so that SQLite's own files beside the database cannot be made: nobody writes it.
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        logger.warning("%s may not be written, so what lies in it is left out: the last changes", log)
+    return connect_as(path, "ro&immutable=1")
+
+
+def connect_as(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}", uri=True, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+    )
+
+
+def check(path: Path, connection: sqlite3.Connection) -> tuple[int, int]:
+    """The version of a database and how many tables it has. Raises IndexFileError where it is not for us."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+    if application != APPLICATION_ID and (tables or application):
+        raise IndexFileError(
+            f"{path} is a database of another program; name another file for the index, or move this one away"
+        )
+    if version > VERSION:
+        raise IndexFileError(
+            f"the index {path} has version {version} and this clipwright reads {VERSION}; install a newer clipwright"
+        )
+    return version, tables
+
+
+def make(path: Path) -> None:
+    """An empty index in a new file. Of several processes that do this at once, one does it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = connect_as(path, "rwc")
+    try:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        if not check(path, connection)[1]:
+            make_tables(connection)
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise explained(error, path) from error
+    finally:
+        connection.close()
+
+
+def make_tables(connection: sqlite3.Connection) -> None:
+    """The schema in an empty database, within the transaction that was begun."""
+    statement = ""
+    for line in TABLES.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -1,0 +1,171 @@
+"""PhotoIndex: folders of photographs, kept in one file so that they can be searched."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from clipwright.embedding.embedder import Embedder
+from clipwright.errors import DamagedIndexError, Failure
+from clipwright.index.forget import forget_folder
+from clipwright.index.index_facts import IndexFacts, index_facts
+from clipwright.index.lock import Holder, only_indexer
+from clipwright.index.photo import Photo
+from clipwright.index.salvage import salvage
+from clipwright.index.store import Store
+from clipwright.index.update import OnFailure, Progress, UpdateCounts, update_index
+from clipwright.index.watch import watch_folders
+
+logger = logging.getLogger(__name__)
+
+
+class PhotoIndex:
+    """An index, open. Safe to use from several threads; others may read, update or watch the same one meanwhile."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @classmethod
+    def open(cls, database: Path, *, create: bool = True) -> PhotoIndex:
+        """The index in this file; where there is none and create is set, an empty one.
+
+        Raises IndexFileError where there is none, where the file is not an index, or is one of a newer clipwright. A
+        damaged index is salvaged where create is set, with a warning; without, DamagedIndexError is raised.
+        """
+        try:
+            return cls(Store.open(database, create=create))
+        except DamagedIndexError:
+            if not create:
+                raise
+        database = Path(os.path.abspath(database))
+        with only_indexer(database, on_wait=_say_who):
+            salvage(database)
+        return cls(Store.open(database))
+
+    @property
+    def database(self) -> Path:
+        return self._store.path
+
+    def update(
+        self,
+        folders: Sequence[Path],
+        embedder: Embedder,
+        *,
+        batch_size: int = 32,
+        threads: int | None = None,
+        thumbnails: bool = True,
+        excludes: Sequence[str] = (),
+        progress: Progress | None = None,
+        on_failure: OnFailure | None = None,
+        wait: bool = True,
+    ) -> UpdateCounts:
+        """Brings the index in line with folders, or with all that it knows where none is named.
+
+        New and changed photographs are embedded, moved and copied ones are recognised, those of deleted files removed;
+        photographs that lack a vector of this embedder's space get one. excludes are patterns as in .clipwrightignore.
+        progress is told how many files were read and how many there are to read; on_failure each failure as it is
+        found out. If another process is updating this index, this one waits, or raises IndexFileError without wait.
+        Raises OSError where the disk is full: what was done until then is kept.
+        """
+
+        def update() -> UpdateCounts:
+            return update_index(
+                self._store,
+                folders,
+                embedder,
+                batch_size=batch_size,
+                threads=threads,
+                thumbnails=thumbnails,
+                excludes=excludes,
+                progress=progress,
+                on_failure=on_failure,
+            )
+
+        with only_indexer(self.database, wait=wait, on_wait=_say_who):
+            if self._store.damage_mark.exists():
+                salvage(self.database)
+            try:
+                return update()
+            except DamagedIndexError:
+                salvage(self.database)
+                return update()
+
+    def watch(
+        self,
+        folders: Sequence[Path],
+        embedder: Embedder,
+        *,
+        batch_size: int = 32,
+        threads: int | None = None,
+        thumbnails: bool = True,
+        excludes: Sequence[str] = (),
+        on_failure: OnFailure | None = None,
+        on_update: Callable[[UpdateCounts], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Updates the index now, and again whenever something changes in these folders, or in all that it knows.
+
+        Ends with KeyboardInterrupt, or when stop is set. on_update is told of each update that changed anything, and
+        of the first. The index is free for others between updates.
+        """
+
+        def update() -> UpdateCounts:
+            return self.update(
+                folders,
+                embedder,
+                batch_size=batch_size,
+                threads=threads,
+                thumbnails=thumbnails,
+                excludes=excludes,
+                on_failure=on_failure,
+            )
+
+        watch_folders(self._store, folders, update, on_update, stop or threading.Event())
+
+    def forget(self, folder: Path) -> int:
+        """Removes the photographs in a folder from the index, on purpose, and says how many; no file is touched.
+
+        A root is no longer one. A folder below a root comes back with the next update unless it is excluded.
+        Raises IndexFileError where the index knows nothing of it.
+        """
+        with only_indexer(self.database, on_wait=_say_who):
+            return forget_folder(self._store, folder)
+
+    def failures(self) -> Iterator[Failure]:
+        """Files and folders that could not be used, by path."""
+        return self._store.failures()
+
+    def facts(self) -> IndexFacts:
+        """What the index holds, in numbers."""
+        return index_facts(self._store)
+
+    def photos(self, ids: Sequence[int]) -> list[Photo]:
+        """The photographs with these ids, in this order; those that are gone by now are left out."""
+        return self._store.photos(ids)
+
+    def photo_at(self, path: Path) -> Photo | None:
+        """The photograph in this file."""
+        return self._store.photo_at(path)
+
+    def thumbnail(self, photo_id: int) -> bytes | None:
+        """A small JPEG of a photograph, where one was made."""
+        return self._store.thumbnail(photo_id)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def __enter__(self) -> PhotoIndex:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _say_who(holder: Holder) -> None:
+    logger.warning("the index is being changed by %s; waiting until that has ended", holder)

@@ -1,0 +1,157 @@
+"""From a folder to the pictures in it: what the file system says of each, before anything is opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipwright.errors import Failure
+from clipwright.index.ignore import IGNORE_FILE, Rules, is_ignored, rules_in, rules_of
+from clipwright.inputs import raw
+from clipwright.inputs.images import IMAGE_SUFFIXES
+
+_RAW = frozenset(os.fsencode(suffix) for suffix in raw.RAW_SUFFIXES)
+_SUFFIXES = _RAW | frozenset(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
+_BESIDE_RAW = frozenset([b".jpg", b".jpeg", b".jpe", b".jfif", b".heic", b".heif"])
+"""What cameras and telephones write together with a raw file: the same shot."""
+
+_SYSTEM_FOLDERS = frozenset(
+    [
+        b"@eadir",  # Synology's thumbnails
+        b"#recycle",
+        b"#snapshot",
+        b"@recycle",  # QNAP's
+        b"@recently-snapshot",
+        b"$recycle.bin",
+        b"recycler",
+        b"system volume information",
+        b"__macosx",  # resource forks, as archives made on a Mac carry them
+        b"lost+found",
+    ]
+)
+"""Lower-case names of folders whose pictures are not the user's: other systems' thumbnails, waste and bookkeeping."""
+_PREVIEWS = b".lrdata"
+"""Lightroom's previews of what lies elsewhere."""
+_LIBRARIES = (b".photoslibrary", b".photolibrary", b".migratedphotolibrary", b".aplibrary")
+"""Libraries of Apple's programs: folders in which only the originals are photographs, the rest previews of them."""
+_ORIGINALS = frozenset([b"originals", b"masters"])
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file that may be a picture, as the file system told of it."""
+
+    path: bytes
+    """Absolute, in the file system's own bytes."""
+    size: int
+    mtime_ns: int
+
+
+def scan(root: bytes, excludes: Sequence[str] = ()) -> Iterator[FoundFile | Failure]:
+    """Every picture below a folder, folder by folder and by name; a Failure for what should be one but cannot.
+
+    Left out are hidden files and folders, other systems' metadata, what excludes or a folder's .clipwrightignore name
+    (both in the syntax of gitignore), and a raw file beside its JPEG or HEIF. A link to a folder is followed, but no
+    folder is gone through twice, and one that also lies below root itself is found there. Nothing is opened but
+    .clipwrightignore. Raises OSError where root itself cannot be listed.
+    """
+    root = os.path.abspath(root)  # noqa: PTH100 - Path would lose names that are not UTF-8 to no purpose
+    given = [rules_of(root, excludes)] if excludes else []
+    seen: set[tuple[int, int]] = set()
+    folders: list[tuple[bytes, list[Rules]]] = [(root, [])]
+    links: deque[tuple[bytes, list[Rules]]] = deque()
+    while folders or links:
+        folder, chain = folders.pop() if folders else links.popleft()  # links last: what they lead to may lie below
+        try:
+            about = os.stat(folder)  # noqa: PTH116
+            if (about.st_dev, about.st_ino) in seen:
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=_name)
+        except OSError as error:
+            if folder == root:
+                raise
+            yield _failure(folder, error)
+            continue
+        if any(entry.name == IGNORE_FILE for entry in entries):
+            try:
+                chain = [*chain, rules_in(folder)]
+            except OSError as error:
+                yield _failure(os.path.join(folder, IGNORE_FILE), error)
+        below, pictures = _wanted(folder, entries, chain + given)
+        folders += [(entry.path, chain) for entry in reversed(below) if not entry.is_symlink()]
+        links += [(entry.path, chain) for entry in below if entry.is_symlink()]
+        yield from _found(pictures)
+
+
+Entries = list[os.DirEntry[bytes]]
+
+
+def _wanted(folder: bytes, entries: Entries, rules: list[Rules]) -> tuple[Entries, Entries]:
+    """The folders of a folder that are to be gone through, and what are pictures by their names."""
+    is_library = folder.lower().endswith(_LIBRARIES)
+    below, pictures = [], []
+    for entry in entries:
+        name = entry.name
+        if name.startswith(b"."):
+            continue
+        if entry.is_dir():
+            lower = name.lower()
+            foreign = lower in _SYSTEM_FOLDERS or lower.endswith(_PREVIEWS) or (is_library and lower not in _ORIGINALS)
+            if not foreign and not (rules and is_ignored(entry.path, rules, is_folder=True)):
+                below.append(entry)
+        elif (
+            _suffix(name) in _SUFFIXES
+            and not is_library
+            and not (rules and is_ignored(entry.path, rules, is_folder=False))
+        ):
+            pictures.append(entry)
+    return below, pictures
+
+
+def _found(entries: Entries) -> Iterator[FoundFile | Failure]:
+    """What the file system says of the pictures of one folder, without a raw file beside its JPEG."""
+    raws = {entry.name for entry in entries if _suffix(entry.name) in _RAW}
+    shots = {_stem(entry.name) for entry in entries if _suffix(entry.name) in _BESIDE_RAW} if raws else ()
+    for entry in entries:
+        try:
+            about = entry.stat()
+        except OSError as error:
+            yield _failure(entry.path, error)
+            continue
+        if not stat.S_ISREG(about.st_mode):
+            continue  # a pipe or a device
+        if entry.name not in raws:
+            yield FoundFile(entry.path, about.st_size, about.st_mtime_ns)
+        elif _stem(entry.name) not in shots:
+            yield _raw_file(entry.path, about)
+
+
+def _raw_file(path: bytes, about: os.stat_result) -> FoundFile | Failure:
+    if raw.is_available():
+        return FoundFile(path, about.st_size, about.st_mtime_ns)
+    return Failure(Path(os.fsdecode(path)), "unsupported_format", raw.NEEDS_EXTRA)
+
+
+def _name(entry: os.DirEntry[bytes]) -> bytes:
+    return entry.name
+
+
+def _suffix(name: bytes) -> bytes:
+    return name[name.rfind(b".") :].lower()
+
+
+def _stem(name: bytes) -> bytes:
+    return name[: name.rfind(b".")].lower()
+
+
+def _failure(path: bytes, error: OSError) -> Failure:
+    source = Path(os.fsdecode(path))
+    if isinstance(error, FileNotFoundError):
+        return Failure(source, "missing", "no such file: a link that leads nowhere, or removed just now")
+    return Failure(source, "unreadable", f"may not be read: {error.strerror or error}")
