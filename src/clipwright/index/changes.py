@@ -75,9 +75,16 @@ def add_photo(change: Transaction, root: int, file: FoundFile, read: ReadPhoto) 
         f"INSERT INTO photos (root, path, serial, {PHOTO_COLUMNS}) VALUES ({places}) RETURNING id",
         (root, file.path, change.serial, *values),
     ).fetchone()
-    if read.thumbnail is not None:
-        change.connection.execute("INSERT INTO thumbnails (photo, jpeg) VALUES (?, ?)", (photo, read.thumbnail))
+    add_thumbnail(change, photo, read)
     return int(photo)
+
+
+def add_thumbnail(change: Transaction, photo: int, read: ReadPhoto) -> None:
+    """Keeps a photograph's thumbnail, where one was made."""
+    if read.thumbnail is not None:
+        change.connection.execute(
+            "INSERT OR REPLACE INTO thumbnails (photo, jpeg) VALUES (?, ?)", (photo, read.thumbnail)
+        )
 
 
 def copy_photo(change: Transaction, original: int, root: int, file: FoundFile) -> int:

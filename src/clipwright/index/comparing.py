@@ -57,9 +57,9 @@ def compare(store: Store, scope: Scope, space: int, excludes: Sequence[str]) -> 
         if not seen[row] and path.startswith(inside) and not _is_held(path, blocked, held, scope.root.path):
             result.absent.append(known.ids[row])
     for path in failing:
-        if path not in met and path not in blocked and is_at_or_below(path, scope.within):
-            if not _is_held(path, blocked, held, scope.root.path):
-                result.past_failures.append(path)
+        found_again = path in met or not is_at_or_below(path, scope.within)
+        if not found_again and not _is_held(path, blocked, held, scope.root.path):
+            result.past_failures.append(path)
     result.failing += len(blocked & failing.keys())
     result.obstacles = [failure for failure in result.obstacles if os.fsencode(failure.source) not in failing]
     return result

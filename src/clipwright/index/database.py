@@ -18,6 +18,16 @@ _WAIT_SECONDS = 30.0
 logger = logging.getLogger(__name__)
 
 
+_MEANINGS = {
+    sqlite3.SQLITE_NOTADB: "{path} is not an index of clipwright; name another file, or move this one away",
+    sqlite3.SQLITE_BUSY: "the index {path} is held by another program; try again when it has ended",
+    sqlite3.SQLITE_LOCKED: "the index {path} is held by another program; try again when it has ended",
+    sqlite3.SQLITE_CANTOPEN: "the index {path} cannot be opened ({error}); look at the permissions of its folder",
+    sqlite3.SQLITE_READONLY: "the index {path} cannot be written ({error}); look at its permissions",
+    sqlite3.SQLITE_PERM: "the index {path} cannot be written ({error}); look at its permissions",
+}
+
+
 def explained(error: sqlite3.Error, path: Path) -> ClipwrightError | OSError:
     """What an error of SQLite means for who uses the index. Where it is damage, the file is marked as damaged."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -25,17 +35,13 @@ def explained(error: sqlite3.Error, path: Path) -> ClipwrightError | OSError:
         return OSError(errno.ENOSPC, "the disk is full; what was indexed is kept", str(path))
     if code == sqlite3.SQLITE_IOERR:
         return OSError(errno.EIO, f"the disk fails or is full ({error}); what was indexed is kept", str(path))
-    if code == sqlite3.SQLITE_NOTADB:
-        return IndexFileError(f"{path} is not an index of clipwright; name another file, or move this one away")
-    if code == sqlite3.SQLITE_CORRUPT:
+    if code == sqlite3.SQLITE_CORRUPT or (code == sqlite3.SQLITE_NOTADB and new_head(path)):
         with contextlib.suppress(OSError):
             path.with_name(f"{path.name}.damaged").touch()
         return DamagedIndexError(f"the index {path} is damaged; 'clipwright index' salvages what can be read")
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return IndexFileError(f"the index {path} is held by another program; try again when it has ended")
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return IndexFileError(f"the index {path} cannot be opened or written ({error}); look at its permissions")
-    return IndexFileError(f"the index {path} cannot be used: {error}")
+    return IndexFileError(
+        _MEANINGS.get(code, "the index {path} cannot be used: {error}").format(path=path, error=error)
+    )
 
 
 def connect(path: Path, *, writing: bool) -> sqlite3.Connection:
@@ -107,3 +113,33 @@ def make_tables(connection: sqlite3.Connection) -> None:
             statement = ""
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def new_head(path: Path) -> bytes | None:
+    """A first page for an index whose own is damaged; None for a file that is no index.
+
+    The first page says where each table begins. Tables are made in one order and so begin on the same pages in every
+    index, and from these pages it can be told, too, whether a file is one.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
+        empty.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        make_tables(empty)
+        begins = empty.execute(
+            "SELECT rootpage, sql LIKE 'CREATE TABLE%' AND sql NOT LIKE '%WITHOUT ROWID%' FROM sqlite_schema"
+        )
+        expected = {page: (5, 13) if by_row else (2, 10) for page, by_row in begins}
+        head = bytearray(empty.serialize()[:PAGE_SIZE])
+    try:
+        with path.open("rb") as file:
+            found = 0
+            for page, kinds in expected.items():
+                file.seek((page - 1) * PAGE_SIZE)
+                found += file.read(1) in [bytes([kind]) for kind in kinds]
+            pages = file.seek(0, 2) // PAGE_SIZE
+    except OSError:
+        return None
+    if found < 0.7 * len(expected):
+        return None
+    head[18:20] = b"\2\2"  # there may be a log of changes beside it
+    head[28:32] = pages.to_bytes(4, "big")
+    return bytes(head)

@@ -109,8 +109,8 @@ class PhotoIndex:
     ) -> None:
         """Updates the index now, and again whenever something changes in these folders, or in all that it knows.
 
-        Ends with KeyboardInterrupt, or when stop is set. on_update is told of each update that changed anything, and
-        of the first. The index is free for others between updates.
+        Ends with KeyboardInterrupt, or when stop is set. on_update is told of the first update, and of each that
+        changed anything or found a folder to be offline or back. The index is free for others between updates.
         """
 
         def update() -> UpdateCounts:

@@ -47,10 +47,12 @@ def choose_scopes(store: Store, folders: Sequence[Path]) -> list[Scope]:
         return [_scope(root, root.path, roots) for root in roots]
     given = [_known_as(os.fsencode(os.path.abspath(folder)), store.roots()) for folder in folders]
     for folder in given:
+        is_known = _home_of(folder, store.roots()) is not None  # then it may be offline, or gone
+        if not os.path.isdir(folder) and (os.path.exists(folder) or not is_known):
+            what = "is no folder" if os.path.exists(folder) else "does not exist"
+            raise IndexFileError(f"{os.fsdecode(folder)} {what}; an index takes folders of photographs")
+    for folder in given:
         if _home_of(folder, store.roots()) is None:
-            if not os.path.isdir(folder):
-                what = "is no folder" if os.path.exists(folder) else "does not exist"
-                raise IndexFileError(f"{os.fsdecode(folder)} {what}; an index takes folders of photographs")
             with store.writing() as change:
                 _add_root(change, folder, store.roots())
     roots = store.roots()

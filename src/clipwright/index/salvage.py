@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import sqlite3
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from clipwright.atomic import replacing
-from clipwright.index.database import PAGE_SIZE, connect_as, explained, make_tables
+from clipwright.errors import IndexFileError
+from clipwright.index.database import PAGE_SIZE, connect_as, explained, make_tables, new_head
 
 Row = tuple[Any, ...]
 _STEP = 4096
@@ -50,7 +52,7 @@ def salvage(database: Path) -> Path:
             old.execute("PRAGMA busy_timeout = 1000")
             old.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # one file is easier to keep than two
         with replacing(database) as new:
-            with contextlib.closing(connect_as(database, "ro")) as old:
+            with _readable(database) as old:
                 read = _copy_all(old, new)
             _keep_old(database, kept)
     except sqlite3.Error as error:
@@ -69,6 +71,29 @@ def salvage(database: Path) -> Path:
         kept,
     )
     return kept
+
+
+@contextlib.contextmanager
+def _readable(database: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a damaged database; to a copy with a new first page where that is what is damaged."""
+    with contextlib.closing(connect_as(database, "ro")) as old:
+        try:
+            old.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+        except sqlite3.DatabaseError:
+            head = new_head(database)
+        else:
+            yield old
+            return
+    if head is None:
+        raise IndexFileError(f"nothing can be read of {database}; move it away, and index your photographs again")
+    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".clipwright-") as name:
+        copy = Path(shutil.copy(database, name))
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy(database.with_name(f"{database.name}-wal"), name)
+        with copy.open("rb+") as file:
+            file.write(head)
+        with contextlib.closing(connect_as(copy, "rw")) as old:
+            yield old
 
 
 def _copy_all(old: sqlite3.Connection, path: Path) -> dict[str, _Table]:
@@ -100,9 +125,12 @@ def _copy_all(old: sqlite3.Connection, path: Path) -> dict[str, _Table]:
             vectors = _read(old, f"SELECT * FROM vectors WHERE space = {space:d} AND photo", highest, tables["vectors"])
             ours = (row for row in vectors if row[1] in kept and len(row[3]) == 2 * embed_dim)
             _copy(new, "vectors", ours, tables["vectors"])
-        serial = 1 + max(
-            _highest(old, "SELECT serial FROM counters"), _highest(new, "SELECT MAX(serial) FROM photos")
-        )
+        if tables["thumbnails"].lost:  # a photograph is read again, if it can be, where it lacks a vector
+            new.execute(
+                "DELETE FROM vectors WHERE photo IN (SELECT photos.id FROM photos JOIN roots ON roots.id = root "
+                "WHERE NOT offline AND photos.id NOT IN (SELECT photo FROM thumbnails))"
+            )
+        serial = 1 + max(_highest(old, "SELECT serial FROM counters"), _highest(new, "SELECT MAX(serial) FROM photos"))
         new.execute("UPDATE counters SET serial = ?", (serial,))
         gone = ((photo, serial) for photo in range(1, highest + 1) if photo not in kept)
         new.executemany("INSERT INTO gone (photo, serial) VALUES (?, ?)", gone)
@@ -193,6 +221,9 @@ def _keep_old(database: Path, kept: Path) -> None:
     except OSError:  # a file system without links
         shutil.copy2(database, kept)
     log = database.with_name(f"{database.name}-wal")
-    if log.exists():  # what could not be written into the database; the new one must not meet it
-        log.rename(kept.with_name(f"{kept.name}-wal"))
+    if log.exists():  # the new database must not meet it
+        if log.stat().st_size:
+            log.rename(kept.with_name(f"{kept.name}-wal"))
+        else:
+            log.unlink()
     database.with_name(f"{database.name}-shm").unlink(missing_ok=True)

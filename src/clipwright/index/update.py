@@ -122,8 +122,9 @@ class _Update:
                 for root, failure in obstacles:
                     changes.note_obstacle(change, root, failure)
         self.counts.failed += len(obstacles)
-        for _, failure in obstacles if on_failure else ():
-            on_failure(failure)
+        if on_failure:
+            for _, failure in obstacles:
+                on_failure(failure)
 
     def keep(
         self,
@@ -205,6 +206,7 @@ class _Update:
         if before and before[1] == read.content_hash:
             photo = before[0]
             changes.put_photo(change, photo, root, file)
+            changes.add_thumbnail(change, photo, read)
         else:
             if before:
                 self._displace(change, owner, before[0])
@@ -249,7 +251,7 @@ class _Update:
 
 
 def _can_be_opened(path: bytes) -> bool:
-    """Whether a file's content may be read. If not, a mere change of permissions may mend it: no size or mtime tells."""
+    """Whether a file may be read. If not, a change of its permissions may mend it, which no size or mtime tells."""
     try:
         with open(path, "rb", buffering=0) as file:
             file.read(1)

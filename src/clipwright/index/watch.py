@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import logging
+import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from clipwright.errors import ClipwrightError
 from clipwright.index.ignore import IGNORE_FILE
-from clipwright.index.scan import is_picture_name
+from clipwright.index.roots import is_occupied
 from clipwright.index.store import Store
 from clipwright.index.update import UpdateCounts
+from clipwright.inputs.images import IMAGE_SUFFIXES
+from clipwright.inputs.raw import RAW_SUFFIXES
 
-_LEAST_PAUSE_MS = 1_600
-"""Changes that follow each other within this time are one: a camera's card is copied file by file."""
+_QUIET_MS = 500
+"""Changes that follow each other faster are one: a camera's card is copied file by file."""
+_LONGEST_MS = 2_000
+"""A burst is acted upon after this time even if it goes on; after twice the time of an update where that is more."""
 _LOOK_MS = 5_000
 """How often it is looked whether a disk came or went, of which the system tells nothing."""
-logger = logging.getLogger(__name__)
 
 
 def watch_folders(
@@ -32,29 +35,78 @@ def watch_folders(
     """Calls update now, and again after each burst of changes in the folders (all roots where none is given).
 
     What an update looks at is for the scan to decide: a notice only says that it is time for one. on_update is told of
-    the first, and of each that changed anything. Ends when stop is set, or with KeyboardInterrupt.
-    Raises ClipwrightError where the system has no more notices to give.
+    the first, and of each that changed anything, or found a root to be offline or back. Ends when stop is set, or with
+    KeyboardInterrupt.
+    Raises ClipwrightError where the system gives no notices.
     """
-    counts, pause_ms = _timed(update)
+    counts, seconds = _timed(update)
     if on_update:
         on_update(counts)
     while not stop.is_set():
-        present = _present(store, folders)
-        if not present:
-            stop.wait(_LOOK_MS / 1000)
-            continue
-        # A change between the last update and the first notice would be missed; so one is due in any case.
-        due = True
-        for changes in _notices(store, present, pause_ms, stop):
+        present, is_first = _present(store, folders), True
+        for changed in _notices(store.path, present, max(_LONGEST_MS, int(2000 * seconds)), stop):
             came_or_went = _present(store, folders) != present
-            if changes or came_or_went or due:
-                counts, pause_ms = _timed(update)
-                if on_update and _changed_anything(counts):
+            if changed or came_or_went or is_first:  # the first: for what changed before notices were given
+                before = counts
+                counts, seconds = _timed(update)
+                if on_update and (_changed_anything(counts) or counts.offline != before.offline):
                     on_update(counts)
-                due = False
+            is_first = False
             if came_or_went:
                 break
 
 
-def _notices(store: Store, present: list[str], pause_ms: int, stop: threading.Event):
-    ...
+def _notices(database: Path, present: list[str], longest_ms: int, stop: threading.Event) -> Iterator[bool]:
+    """Whether anything changed that may matter: after each burst of changes, and every few seconds without any."""
+    if not present:
+        stop.wait(_LOOK_MS / 1000)
+        yield False
+        return
+    import watchfiles
+
+    try:
+        for changes in watchfiles.watch(
+            *present,
+            watch_filter=lambda _, path: _may_matter(path, database),
+            debounce=longest_ms,
+            step=_QUIET_MS,
+            rust_timeout=_LOOK_MS,
+            yield_on_timeout=True,
+            stop_event=stop,
+            ignore_permission_denied=True,
+        ):
+            yield bool(changes)
+    except FileNotFoundError:
+        yield False  # it went just now
+    except (OSError, RuntimeError, UnicodeEncodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ClipwrightError(
+            f"these folders cannot be watched ({reason}); run 'clipwright index' at times instead"
+        ) from error
+
+
+def _may_matter(path: str, database: Path) -> bool:
+    """Whether a change there may be one of photographs: not of the index's own files, nor of a program's log."""
+    name = os.path.basename(path)
+    if path.startswith(str(database)) or (name.startswith(".") and name != os.fsdecode(IGNORE_FILE)):
+        return False
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in IMAGE_SUFFIXES or suffix in RAW_SUFFIXES or name.startswith(".") or not os.path.isfile(path)
+
+
+def _present(store: Store, folders: Sequence[Path]) -> list[str]:
+    """The folders that can be watched now: those of disks that are plugged in."""
+    paths = [os.path.abspath(folder) for folder in folders] or [os.fsdecode(root.path) for root in store.roots()]
+    return [path for path in paths if is_occupied(os.fsencode(path))]
+
+
+def _timed(update: Callable[[], UpdateCounts]) -> tuple[UpdateCounts, float]:
+    start = time.monotonic()
+    counts = update()
+    return counts, time.monotonic() - start
+
+
+def _changed_anything(counts: UpdateCounts) -> bool:
+    """Whether an update did more than look."""
+    did = dataclasses.replace(counts, found=0, still_failing=0, offline=())
+    return did != UpdateCounts()
