@@ -1,0 +1,172 @@
+"""The vectors of an index, ready to be searched: nearest photographs, similarities, filters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from clipwright.errors import DimensionError
+from clipwright.index.derived import Derived, open_derived
+from clipwright.index.dot_products import dot_products
+from clipwright.index.filters import Filters
+
+CANDIDATES = 1000
+"""Whatever is asked for, at least so many are found and put in order first."""
+_SAMPLE_ROWS = 4096
+_GATHERED_ROWS = 32_768
+"""Up to so many photographs that filters keep are compared exactly, wherever they lie."""
+_COMPARED_ROWS = 8192
+"""Of how many photographs, those with the nearest sketches, the vectors are compared."""
+
+
+class VectorTable:
+    """One embedding space of an index, as it was when it was opened: N photographs.
+
+    Photographs are named by their index in ids, 0 to N - 1. Several processes may have the same table open while one
+    indexes.
+    """
+
+    def __init__(self, derived: Derived) -> None:
+        self._derived = derived
+        self._segments = derived.segments
+        self._starts = np.cumsum([0, *(len(segment.ids) for segment in self._segments)])
+        """Of segments. A photograph's place counts through them; some places are hidden."""
+        self._live = self._places_that_live()
+        """(N,) int64: the place of each index; None where they are the same."""
+        self.ids = self._of_all([segment.ids for segment in self._segments])
+        """(N,) int64: photo ids. Removed photographs are not among them."""
+
+    @classmethod
+    def open(cls, database: Path, space_id: str) -> VectorTable:
+        """The table of a space as the database has it now.
+
+        Raises IndexFileError where the database has no such space, or cannot be read.
+        """
+        return cls(open_derived(database, space_id))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def embed_dim(self) -> int:
+        return self._derived.embed_dim
+
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """(R, D) float32: vectors of photographs."""
+        return self._vectors(self._places(indices)).astype(np.float32)
+
+    def sample(self) -> np.ndarray:
+        """(S, D) float32: up to 4,096 vectors spread over the collection, the same at each call."""
+        return self.rows(np.unique(np.linspace(0, len(self) - 1, min(_SAMPLE_ROWS, len(self))).astype(np.int64)))
+
+    def background(self, indices: np.ndarray | None = None) -> np.ndarray:
+        """(R, K) float32: tasks.relevance.background_statistics of photographs, or of all."""
+        statistics = [segment.background for segment in self._segments]
+        return self._of_all(statistics) if indices is None else self._gathered(self._places(indices), statistics)
+
+    def matching(self, filters: Filters) -> np.ndarray | None:
+        """(N,) bool: which photographs are what the filters ask for; None: all.
+
+        Raises QueryError where the glob is none.
+        """
+        if filters == Filters():
+            return None
+        return self._of_all([segment.columns.matching(filters) for segment in self._segments])
+
+    def similarities(self, vectors: np.ndarray, indices: np.ndarray | None = None) -> np.ndarray:
+        """(L, R) float32: cosines of vectors (L, D), unit rows, to photographs, or to all; exact."""
+        vectors = self._checked(vectors)
+        if indices is not None:
+            return dot_products(self._vectors(self._places(indices)), vectors)
+        products = [dot_products(segment.vectors, vectors) for segment in self._segments]
+        every = products[0] if len(products) == 1 else np.concatenate(products, axis=1)
+        return every if self._live is None else every[:, self._live]
+
+    def nearest(
+        self, vector: np.ndarray, count: int, among: np.ndarray | None = None, *, exact: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The photographs most similar to a unit vector (D,), best first: indices and cosines, count or fewer.
+
+        among (N,) bool: only those. Cosines are exact. Of few photographs each is compared, or of all when exact is
+        set; of many, those with the nearest sketches, and then a few that should be there may be missing. Asking for
+        more, up to 1,000 and beyond, never changes the first ones; equally similar ones come by id.
+        """
+        vector = self._checked(vector[None])[0]
+        if among is not None and among.shape != (len(self),):
+            raise DimensionError(
+                f"the mask is {among.shape} for {len(self)} photographs; it must have one value for each"
+            )
+        indices = None if among is None or among.all() else np.flatnonzero(among)
+        kept = len(self) if indices is None else len(indices)
+        if self._derived.projection is not None and not exact and kept > _GATHERED_ROWS and count <= _COMPARED_ROWS:
+            indices = self._with_nearest_sketches(vector, indices)
+        if indices is None:
+            similarities = self.similarities(vector[None])[0]
+        elif len(indices) <= _GATHERED_ROWS:
+            similarities = self.similarities(vector[None], indices)[0]
+        else:
+            similarities = self.similarities(vector[None])[0][indices]
+        best = _best(similarities, max(count, CANDIDATES))
+        similarities, indices = similarities[best], best if indices is None else indices[best]
+        order = np.lexsort((self.ids[indices], -similarities))[:count]
+        return indices[order], similarities[order]
+
+    def _with_nearest_sketches(self, vector: np.ndarray, indices: np.ndarray | None) -> np.ndarray:
+        """Of photographs, or of all, the indices of some thousands that may be most similar to a vector."""
+        projection = self._derived.projection
+        assert projection is not None
+        scores = self._of_all([
+            projection.scores(segment.sketches, vector) for segment in self._segments if segment.sketches is not None
+        ])  # fmt: skip
+        if indices is None:
+            return _best(scores, _COMPARED_ROWS)
+        return np.asarray(indices[_best(scores[indices], _COMPARED_ROWS)])
+
+    def _of_all(self, of_segments: list[np.ndarray]) -> np.ndarray:
+        """What segments say of their places as (N, ...), a value for each index."""
+        places = of_segments[0] if len(of_segments) == 1 else np.concatenate(of_segments)
+        return places if self._live is None else np.asarray(places[self._live])
+
+    def _vectors(self, places: np.ndarray) -> np.ndarray:
+        """(R, D) float16"""
+        return self._gathered(places, [segment.vectors for segment in self._segments])
+
+    def _gathered(self, places: np.ndarray, of_segments: list[np.ndarray]) -> np.ndarray:
+        """Rows at places of what the segments hold."""
+        if len(of_segments) == 1:
+            return np.asarray(of_segments[0][places])
+        rows = np.empty((len(places), *of_segments[0].shape[1:]), of_segments[0].dtype)
+        for start, array in zip(self._starts, of_segments, strict=False):
+            here = (places >= start) & (places < start + len(array))
+            rows[here] = array[places[here] - start]
+        return rows
+
+    def _places(self, indices: np.ndarray) -> np.ndarray:
+        indices = np.asarray(indices, np.int64)
+        return indices if self._live is None else self._live[indices]
+
+    def _places_that_live(self) -> np.ndarray | None:
+        """None: all do."""
+        dead = [
+            start + segment.rows_of(later.hides)
+            for number, (start, segment) in enumerate(zip(self._starts, self._segments, strict=False))
+            for later in self._segments[number + 1 :]
+        ]
+        if not any(len(rows) for rows in dead):
+            return None
+        return np.delete(np.arange(self._starts[-1]), np.concatenate(dead))
+
+    def _checked(self, vectors: np.ndarray) -> np.ndarray:
+        if vectors.ndim != 2 or vectors.shape[1] != self.embed_dim:
+            raise DimensionError(
+                f"vectors of shape {vectors.shape} are not comparable with those of {self.embed_dim} numbers"
+            )
+        return np.asarray(vectors, np.float32)
+
+
+def _best(values: np.ndarray, count: int) -> np.ndarray:
+    """Rows of the count largest values and of all that are equal to the least of these; in the order of rows."""
+    if len(values) <= count:
+        return np.arange(len(values))
+    return np.flatnonzero(values >= np.partition(values, len(values) - count)[len(values) - count])
