@@ -5,13 +5,12 @@ The grammar stands in docs/concepts/query-language.md; each of its rules is a fu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from clipwright.errors import QueryError
-from clipwright.index.query import OPERATORS, RESERVED, URL, WEIGHT, And, Blend, Node, Not, Or, Query, Term
-from clipwright.index.query import looks_like_picture as _looks_like_picture
+from clipwright.index.query import RESERVED, URL, WEIGHT, And, Blend, Node, Not, Or, Query, Term, looks_like_picture
+from clipwright.index.query_tokens import Token, refusal, split_query
 
 MAX_LENGTH = 2_000
 """Characters of a query. A model reads some 70 tokens of a text; the rest is room for operators."""
@@ -19,27 +18,6 @@ MAX_DEPTH = 16
 """Of brackets and NOTs within each other."""
 MAX_TERMS = 32
 LEAST_WEIGHT, MOST_WEIGHT = 0.01, 100.0
-_QUOTES = {'"': '"', "“": "”", "„": "“"}
-"""Opening to closing. The typographic ones are what telephones make of a plain one."""
-
-
-@dataclass(frozen=True)
-class _Token:
-    kind: Literal["word", "quoted", "(", ")", "end"]
-    text: str
-    """A word as it stands; what is between the quotes."""
-    start: int
-    end: int
-    prefix: str = ""
-    """What stands right before quotes: a weight, file:, or both."""
-
-    @property
-    def operator(self) -> str | None:
-        return self.text if self.kind == "word" and self.text in OPERATORS else None
-
-    @property
-    def begins_term(self) -> bool:
-        return self.kind in ("word", "quoted") and self.operator is None
 
 
 def parse_query(text: str, *, files: bool = True) -> Query:
@@ -59,7 +37,7 @@ class _Parser:
     def __init__(self, text: str, files: bool) -> None:
         self.text = text
         self.files = files
-        self.tokens = self._split()
+        self.tokens = split_query(text)
         self.place = 0
         self.terms = 0
 
@@ -109,10 +87,11 @@ class _Parser:
         if self.token.kind == ")":
             self._fail(opening, "there is nothing in these brackets; leave them out, or put them in quotes")
         inside = self._or(depth + 1)
-        if self.token.kind == "end":
+        closing = self.tokens[self.place]
+        if closing.kind == "end":
             self._fail(opening, "this bracket is never closed; add ')', or put it in quotes")
-        if self.token.kind != ")":
-            self._fail(self.token, f"AND or OR is missing before {self._named(self.token)}; or put it in quotes")
+        if closing.kind != ")":
+            self._fail(closing, f"AND or OR is missing before {self._named(closing)}; or put it in quotes")
         self.place += 1
         if self.token.operator in ("+", "-"):
             self._fail(self.token, f"'{self.token.text}' joins words and pictures, not brackets; use AND, OR or NOT")
@@ -139,7 +118,7 @@ class _Parser:
             self._fail(start, f"'-' takes away from something, and here is nothing; write NOT {instead}")
         return blend
 
-    def _expect_term(self, before: _Token | None) -> None:
+    def _expect_term(self, before: Token | None) -> None:
         """Refuses where no term begins here. before: the operator + or - that asks for one."""
         token = self.token
         if token.begins_term:
@@ -165,7 +144,7 @@ class _Parser:
             return self._weighted(tokens, sign)
         return self._unweighted(tokens, tokens[0].start, sign)
 
-    def _weighted(self, tokens: list[_Token], sign: float) -> Term:
+    def _weighted(self, tokens: list[Token], sign: float) -> Term:
         first = tokens[0]
         found = WEIGHT.match(first.prefix or first.text)
         if found is None:
@@ -178,18 +157,18 @@ class _Parser:
             self._fail(first, f"a weight is from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}, not {written}")
         start = first.start + found.end()
         if first.kind == "quoted":
-            rest = [_Token("quoted", first.text, start, first.end, first.prefix[found.end() :]), *tokens[1:]]
+            rest = [Token("quoted", first.text, start, first.end, first.prefix[found.end() :]), *tokens[1:]]
         else:
             rest = tokens[1:]
             if left := first.text[found.end() :]:
-                rest = [_Token("word", left, start, first.end), *rest]
+                rest = [Token("word", left, start, first.end), *rest]
             if left[:1].isdigit():
                 self._fail(first, f'{first.text} may be a weight or words; write "{first.text}" in quotes for words')
         if not rest:
             self._fail(first, f"no word or picture follows the weight {written}:")
         return self._unweighted(rest, start, sign * weight)
 
-    def _unweighted(self, tokens: list[_Token], start: int, weight: float) -> Term:
+    def _unweighted(self, tokens: list[Token], start: int, weight: float) -> Term:
         first = tokens[0]
         plain = all(token.kind == "word" for token in tokens)
         written = self.text[tokens[0].start : tokens[-1].end]
@@ -203,7 +182,7 @@ class _Parser:
         if first.kind == "word" and first.text.startswith(RESERVED):
             self._expect_alone(tokens)
             return self._named_picture(first, weight)
-        if plain and _looks_like_picture(written):
+        if plain and looks_like_picture(written):
             return self._picture(first, written, weight)
         for token in tokens:
             self._check_word(token)
@@ -212,7 +191,7 @@ class _Parser:
 
     # -- what a term may be
 
-    def _named_picture(self, token: _Token, weight: float) -> Term:
+    def _named_picture(self, token: Token, weight: float) -> Term:
         prefix, _, name = token.text.partition(":")
         if prefix == "photo":
             if not (name.isascii() and name.isdecimal() and len(name) <= 18):
@@ -224,7 +203,7 @@ class _Parser:
             self._fail(token, "after upload: stands the name of the uploaded picture; or put it in quotes")
         return Term("upload", name, weight)
 
-    def _picture(self, token: _Token, written: str, weight: float) -> Term:
+    def _picture(self, token: Token, written: str, weight: float) -> Term:
         if not URL.match(written):
             return self._file(token, written, weight)
         if not self.files:
@@ -233,7 +212,7 @@ class _Parser:
             self._fail(token, "an address is followed by words; put '+' between them, or all in quotes")
         return Term("url", written, weight)
 
-    def _file(self, token: _Token, path: str, weight: float) -> Term:
+    def _file(self, token: Token, path: str, weight: float) -> Term:
         if not self.files:
             self._fail(token, "a server's queries take no files; upload the picture, or put it in quotes for words")
         if not path.strip():
@@ -242,18 +221,19 @@ class _Parser:
             place = Path(path).expanduser()
             found, is_folder = place.is_file(), place.is_dir()
         except (OSError, ValueError, RuntimeError) as error:  # a name too long, a NUL, no home
-            self._fail(token, f"the path {path[:60]!r} cannot be looked at ({error}); put it in quotes for words")
+            why = getattr(error, "strerror", None) or error
+            self._fail(token, f"the path {path[:60]!r} cannot be looked at ({why}); put it in quotes for words")
         if is_folder:
             self._fail(token, f"{path!r} is a folder, and a picture is meant; put it in quotes for words")
         if not found:
             self._fail(token, f"there is no file {path!r}; put it in quotes if words are meant")
         return Term("file", path, weight)
 
-    def _expect_alone(self, tokens: list[_Token]) -> None:
+    def _expect_alone(self, tokens: list[Token]) -> None:
         if len(tokens) > 1:
             self._fail(tokens[1], "words follow a picture; put '+' or AND between them")
 
-    def _check_word(self, token: _Token) -> None:
+    def _check_word(self, token: Token) -> None:
         """Refuses what was probably meant as something else than words."""
         if token.prefix:
             self._fail(token, f"{token.prefix} stands in the middle of words; put '+' or AND before it")
@@ -265,72 +245,14 @@ class _Parser:
             sign, rest = token.text[0], token.text[1:]
             self._fail(token, f"'{sign}' needs a space on either side: '{sign} {rest}'; or put it in quotes")
 
-    # -- tokens
-
-    def _split(self) -> list[_Token]:
-        tokens: list[_Token] = []
-        text, i = self.text, 0
-        while i < len(text):
-            if text[i].isspace():
-                i += 1
-            elif text[i] in "()":
-                tokens.append(_Token("(" if text[i] == "(" else ")", text[i], i, i + 1))
-                i += 1
-            else:
-                tokens.append(self._word(i))
-                i = tokens[-1].end
-        return [*tokens, _Token("end", "", len(text), len(text))]
-
-    def _word(self, start: int) -> _Token:
-        """The word or the quoted text that begins here."""
-        text, i = self.text, start
-        while i < len(text) and not text[i].isspace() and text[i] not in "()" and text[i] not in _QUOTES:
-            i += 1
-        prefix = text[start:i]
-        if i == len(text) or text[i] not in _QUOTES:
-            if i < len(text) and text[i] == "(" and WEIGHT.fullmatch(prefix):
-                self._fail(_Token("word", prefix, start, i), "a weight stands before words or a picture, not brackets")
-            return _Token("word", prefix, start, i)
-        weight = WEIGHT.match(prefix)
-        if prefix and prefix[weight.end() if weight else 0 :] not in ("", "file:"):
-            quote = _Token("word", text[i], i, i + 1)
-            self._fail(quote, 'a quote stands within a word; put all of it in quotes, with "" for a quote')
-        value, end = self._quoted(i)
-        return _Token("quoted", value, start, end, prefix)
-
-    def _quoted(self, start: int) -> tuple[str, int]:
-        """What the quotes that open here hold, and where they end. A doubled closing quote stands for one."""
-        closing = _QUOTES[self.text[start]]
-        opening = _Token("quoted", "", start, start + 1)
-        parts, i = [], start + 1
-        while True:
-            end = self.text.find(closing, i)
-            if end < 0:
-                self._fail(opening, "these quotes are never closed; close them, or leave them out")
-            parts.append(self.text[i:end])
-            i = end + 1
-            if not self.text.startswith(closing, i):
-                break
-            parts.append(closing)
-            i += 1
-        value = "".join(parts)
-        if not value.strip():
-            self._fail(opening, "there is nothing in these quotes; leave them out")
-        if i < len(self.text) and not self.text[i].isspace() and self.text[i] not in "()":
-            self._fail(_Token("word", "", i, i + 1), "a space is missing after the quotes")
-        return value, i
-
     @property
-    def token(self) -> _Token:
+    def token(self) -> Token:
         return self.tokens[self.place]
 
-    def _named(self, token: _Token) -> str:
+    def _named(self, token: Token) -> str:
         if token.kind == "end":
             return "the end"
         return "the bracket" if token.kind in ("(", ")") else f"'{self.text[token.start : token.end][:40]}'"
 
-    def _fail(self, token: _Token, why: str) -> NoReturn:
-        from_here = self.text[token.start :]
-        shown = from_here if len(from_here) <= 30 else from_here[:29] + "…"
-        where = f"at character {token.start + 1}, {shown!r}" if shown else "at its end"
-        raise QueryError(f"cannot read the query {where}: {why}")
+    def _fail(self, token: Token, why: str) -> NoReturn:
+        raise refusal(self.text, token.start, why)

@@ -139,9 +139,8 @@ def _rank_logic(
             for blend, leaf, statistics in zip(query.blends, similarities, habits, strict=True)
         }
         relevances, decided = _combine(query.root, leaves)
-        indices, relevances, decided = (
-            np.concatenate(pair) for pair in zip(kept, (rows, relevances, decided), strict=True)
-        )
+        indices = np.concatenate([kept[0], rows])
+        relevances, decided = np.concatenate([kept[1], relevances]), np.concatenate([kept[2], decided])
         best = _best(relevances, table.ids[indices])
         kept = indices[best], relevances[best], decided[best]
     return [Ranked(int(i), float(similarity), float(r)) for i, r, similarity in zip(*kept, strict=True)]

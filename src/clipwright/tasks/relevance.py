@@ -32,12 +32,13 @@ def background_statistics(vectors: np.ndarray, background: np.ndarray) -> np.nda
     vectors (R, D) are pictures and background (B, D) captions, unit rows, both of any float type.
     """
     captions = np.asarray(background, np.float32).T
+    best = min(BEST, captions.shape[1])
     statistics = np.empty((len(vectors), len(BACKGROUND_COLUMNS)), np.float32)
     for start in range(0, len(vectors), _BLOCK_ROWS):
         similarities = np.asarray(vectors[start : start + _BLOCK_ROWS], np.float32) @ captions
         rows = statistics[start : start + _BLOCK_ROWS]
         rows[:, 0] = similarities.mean(axis=1)
-        rows[:, 1] = np.partition(similarities, -BEST, axis=1)[:, -BEST:].mean(axis=1)
+        rows[:, 1] = np.partition(similarities, -best, axis=1)[:, -best:].mean(axis=1)
     return statistics
 
 
@@ -112,11 +113,11 @@ def relevance(
 def adaptive_cut(best: float, photographs: int) -> float:
     """The relevance from which on hits stand out, when the best of so many photographs has relevance best.
 
-    Infinity where the best does not: among more photographs, chance alone brings a higher one. Else those count that
-    stand at least seven tenths as high as it.
+    Infinity where the best does not: the more photographs, the higher chance alone brings one (as the root of the
+    logarithm, for what is spread normally). Else those count that stand at least seven tenths as high as it.
     """
     height = _height(best)
-    if height < 0.8 + 0.15 * math.sqrt(2 * math.log(max(photographs, 2))):
+    if height < max(1.0, 0.4 + 0.3 * math.sqrt(2 * math.log(max(photographs, 2)))):
         return math.inf
     return 1 / (1 + math.exp(-_SLOPE * (0.7 * height - 1)))
 
