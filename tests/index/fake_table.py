@@ -1,0 +1,38 @@
+"""A table of vectors that one can read, for tests of ranking."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clipwright.tasks.relevance import background_statistics
+
+
+class FakeTable:
+    """Vectors in memory, searched exactly. Remembers how many rows were looked at together."""
+
+    def __init__(self, vectors: np.ndarray, captions: np.ndarray, ids: np.ndarray | None = None) -> None:
+        self.vectors = np.asarray(vectors, np.float32)
+        self.ids = np.arange(1, len(vectors) + 1) if ids is None else ids
+        self.captions = captions
+        self.most_rows = 0
+        self.asked_exactly = False
+
+    def sample(self) -> np.ndarray:
+        return self.vectors[:4096]
+
+    def nearest(
+        self, vector: np.ndarray, count: int, among: np.ndarray | None = None, exact: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self.asked_exactly = exact
+        rows = np.arange(len(self.vectors)) if among is None else np.flatnonzero(among)
+        similarities = self.vectors[rows] @ vector
+        order = np.argsort(-similarities)[:count]
+        return rows[order], similarities[order]
+
+    def similarities(self, vectors: np.ndarray, indices: np.ndarray | None = None) -> np.ndarray:
+        rows = self.vectors if indices is None else self.vectors[indices]
+        self.most_rows = max(self.most_rows, len(rows))
+        return np.asarray(vectors @ rows.T, np.float32)
+
+    def background(self, indices: np.ndarray | None) -> np.ndarray:
+        return background_statistics(self.vectors if indices is None else self.vectors[indices], self.captions)
