@@ -10,7 +10,9 @@ from PIL import Image, ImageEnhance
 from clipwright.index.perceptual_hash import perceptual_hash
 from tests.support import REFERENCE
 
-PICTURES = sorted((REFERENCE / "pictures").glob("*.jpg"))
+PICTURES = [
+    REFERENCE / "pictures" / name for name in ("astronaut.jpg", "camera.png", "chelsea.png", "coffee.jpg", "rocket.jpg")
+]
 
 
 def distance(a: Image.Image, b: Image.Image) -> int:
@@ -50,7 +52,6 @@ def test_a_mirrored_picture_is_another(image: Image.Image) -> None:
 
 def test_different_pictures_are_far_apart() -> None:
     images = [Image.open(path).convert("RGB") for path in PICTURES]
-    assert len(images) >= 3
     assert min(distance(a, b) for n, a in enumerate(images) for b in images[:n]) > 16
 
 
