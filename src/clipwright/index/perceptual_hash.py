@@ -36,7 +36,7 @@ def perceptual_hash(image: Image.Image) -> int:
     image is opened and upright, of any size. Unrelated photographs differ in about 32 bits, a re-encoded or resized
     one in 0 to 3. A picture without any structure has the hash 0, and one with little has few bits set.
     """
-    small = image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("L")
+    small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0).convert("L")
     grey = np.asarray(small, np.float32)
     frequencies = _WAVES @ grey @ _WAVES.T / SIDE
     bits = np.packbits(frequencies[_ROWS, _COLUMNS] > MARGIN)

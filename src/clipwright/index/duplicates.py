@@ -1,0 +1,328 @@
+"""Groups of photographs of which one would do: the same file, the same picture, a similar shot. Nothing is deleted.
+
+docs/concepts/duplicates.md tells how the kinds are told apart, with measured precision and recall.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from clipwright.errors import IndexFileError
+from clipwright.index.duplicate_candidates import Pairs, same_bands, same_cells, same_moments
+from clipwright.index.likeness import (
+    SAME_MOMENT,
+    SAME_MOMENT_BITS_ALONE,
+    SAME_PICTURE,
+    SAME_PICTURE_BITS_ALONE,
+    SAME_SCENE,
+    WIDEST_BITS,
+    EmbeddingScale,
+    centred,
+    hamming,
+    relative_distance,
+    says_something,
+    within,
+)
+
+DuplicateKind = Literal["same file", "same picture", "similar shot"]
+DUPLICATE_KINDS: tuple[DuplicateKind, ...] = get_args(DuplicateKind)
+
+SECONDS = 30.0
+"""Shots of one burst are no further apart than this from the shot that stands for them."""
+ASPECT = 1.12
+"""By how much the aspects of two versions of a picture may differ: a tenth of one side may have been cropped away."""
+SAMPLE_ROWS = 4096
+CHUNK = 16_384
+"""Pairs that are compared by their vectors at once."""
+
+Vectors = Callable[[np.ndarray], np.ndarray]
+"""Rows of PhotoColumns (R,) to their unit vectors (R, D) float32; zeros where a photograph has none."""
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Photographs of which one would do, two or more."""
+
+    kind: DuplicateKind
+    photos: tuple[int, ...]
+    """Ids, best first: most pixels, then oldest. Every one is near to the first, not only to some other one."""
+
+
+@dataclass(frozen=True)
+class PhotoColumns:
+    """What is known of N photographs, a column each."""
+
+    ids: np.ndarray
+    """(N,) int64, different ones."""
+    content: np.ndarray
+    """(N, 2) uint64: the 16 bytes of the content hash."""
+    hashes: np.ndarray
+    """(N,) uint64 perceptual hashes; 0 where there is none, as for a picture that shows nothing."""
+    width: np.ndarray
+    """(N,) int32, of the upright picture."""
+    height: np.ndarray
+    taken: np.ndarray
+    """(N,) float64 seconds; NaN: not known."""
+    camera: np.ndarray
+    """(N,) int32: a number for each camera's name; -1: not known."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> PhotoColumns:
+        return PhotoColumns(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+def read_columns(database: Path) -> PhotoColumns:
+    """The columns of all photographs of an index, by id. The file is only read. Raises IndexFileError."""
+    names = "id, content_hash, perceptual_hash, width, height, taken, camera"
+    cameras: dict[str | None, int] = {None: -1}
+    content, rows = bytearray(), []
+    try:
+        connection = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            for number, whole, look, width, height, taken, camera in connection.execute(
+                f"SELECT {names} FROM photos ORDER BY id"
+            ):
+                content += whole
+                when = np.nan if taken is None else taken
+                rows.append((number, look or 0, width, height, when, cameras.setdefault(camera, len(cameras) - 1)))
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise IndexFileError(f"index {str(database)!r} cannot be read: {error}") from error
+    kinds = [("id", "i8"), ("look", "i8"), ("width", "i4"), ("height", "i4"), ("taken", "f8"), ("camera", "i4")]
+    table = np.array(rows, kinds)
+    return PhotoColumns(
+        ids=table["id"].copy(),
+        content=np.frombuffer(bytes(content), np.uint64).reshape(-1, 2),
+        hashes=table["look"].copy().view(np.uint64),
+        width=table["width"].copy(),
+        height=table["height"].copy(),
+        taken=table["taken"].copy(),
+        camera=table["camera"].copy(),
+    )
+
+
+def aligned_vectors(
+    photos: PhotoColumns, vector_ids: np.ndarray, rows: Callable[[np.ndarray], np.ndarray], embed_dim: int
+) -> Vectors:
+    """Vectors of photos out of a table of vectors in an order of its own: vector_ids (V,) says which row is whose."""
+    order = np.argsort(vector_ids)
+    if not len(order):
+        return lambda indices: np.zeros((len(indices), embed_dim), np.float32)
+    places = np.minimum(np.searchsorted(vector_ids, photos.ids, sorter=order), len(order) - 1)
+    row_of = np.where(vector_ids[order[places]] == photos.ids, order[places], -1)
+
+    def vectors(indices: np.ndarray) -> np.ndarray:
+        wanted = row_of[indices]
+        found = np.zeros((len(indices), embed_dim), np.float32)
+        found[wanted >= 0] = rows(wanted[wanted >= 0])
+        return found
+
+    return vectors
+
+
+def duplicate_groups(
+    photos: PhotoColumns, vectors: Vectors | None = None, kinds: Collection[DuplicateKind] = DUPLICATE_KINDS
+) -> Iterator[DuplicateGroup]:
+    """The groups of these kinds: kind by kind, the largest first, then the one whose best photograph is oldest.
+
+    A photograph is in at most one group of each kind. Of files that are the same only the best takes part in the other
+    kinds, and of versions of a picture only the best in similar shots. Without vectors, hashes and clocks decide alone.
+    """
+    ranked = np.lexsort((photos.ids, photos.taken, -photos.width.astype(np.int64) * photos.height))
+    photos = photos.take(ranked)
+    first_of = _first_of_content(photos.content)
+    if "same file" in kinds:
+        yield from _groups("same file", photos, first_of)
+    if not {"same picture", "similar shot"} & set(kinds):
+        return
+    rows = np.flatnonzero(first_of == np.arange(len(photos)))
+    photos = photos.take(rows)
+    of_row = None if vectors is None else _of_rows(vectors, ranked[rows])
+    pictures, shots = _judged(photos, of_row)
+    picture_of = _of_one_moment(photos, *_nearest_representative(len(photos), *pictures))
+    if "same picture" in kinds:
+        yield from _groups("same picture", photos, picture_of)
+    if "similar shot" in kinds:
+        better, worse, closeness = shots
+        stands = picture_of == np.arange(len(photos))
+        both = stands[better] & stands[worse]
+        shot_of, _ = _nearest_representative(len(photos), better[both], worse[both], closeness[both])
+        yield from _groups("similar shot", photos, shot_of)
+
+
+Edges = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Pairs and how close they are: the better row, the worse row, a number that is larger for closer ones."""
+
+
+Standing = tuple[np.ndarray, np.ndarray]
+
+
+def _of_rows(vectors: Vectors, rows: np.ndarray) -> Vectors:
+    return lambda indices: vectors(rows[indices])
+
+
+def _first_of_content(content: np.ndarray) -> np.ndarray:
+    """For each row the first row with the same content: (N,)."""
+    order = np.lexsort((content[:, 1], content[:, 0]))  # stable: the best of equal ones comes first
+    sorted_content = content[order]
+    begins = np.ones(len(order), bool)
+    begins[1:] = (sorted_content[1:] != sorted_content[:-1]).any(axis=1)
+    first_of = np.empty(len(order), np.int64)
+    first_of[order] = order[begins][np.cumsum(begins) - 1]
+    return first_of
+
+
+def _judged(photos: PhotoColumns, vectors: Vectors | None) -> tuple[Edges, Edges]:
+    """The pairs that are the same picture, and those that are similar shots."""
+    telling = says_something(photos.hashes)
+    scale = None
+    if vectors is not None:
+        sample = np.random.default_rng(0).permutation(len(photos))[:SAMPLE_ROWS]
+        sample = sample[vectors(sample).any(axis=1)]
+        scale = EmbeddingScale.of(vectors(sample), photos.hashes[sample])
+    ways = [same_bands(photos.hashes, telling), same_moments(photos.taken, SECONDS)]
+    if vectors is not None and scale is not None:
+        ways.append(same_cells(vectors, scale.mean, sample, photos.hashes, telling, WIDEST_BITS))
+    keys = np.unique(np.concatenate([np.empty(0, np.int64), *(_plausible(photos, telling, way) for way in ways)]))
+    to_different = np.full(len(photos), np.nan, np.float32)
+    found: list[list[Edges]] = [[], []]
+    for start in range(0, len(keys), CHUNK):
+        better, worse = np.divmod(keys[start : start + CHUNK], len(photos))
+        bits = hamming(photos.hashes[better], photos.hashes[worse])
+        distances = np.full(len(bits), np.nan, np.float32)
+        if vectors is not None and scale is not None:
+            distances = _distances(photos, vectors, scale, to_different, better, worse)
+        closeness = -np.nan_to_num(distances) - bits / np.float32(32)
+        pictures = _same_picture(photos, telling, better, worse, bits, distances)
+        shots = pictures | _similar_shot(photos, telling, better, worse, bits, distances)
+        for edges, chosen in zip(found, (pictures, shots), strict=True):
+            edges.append((better[chosen], worse[chosen], closeness[chosen]))
+    return _joined(found[0]), _joined(found[1])
+
+
+def _distances(
+    photos: PhotoColumns, vectors: Vectors, scale: EmbeddingScale, to_different: np.ndarray,
+    better: np.ndarray, worse: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Relative distances of pairs, NaN where one has no vector; to_different (N,) is filled in as rows are met."""
+    used, places = np.unique(np.concatenate([better, worse]), return_inverse=True)
+    found = vectors(used)
+    rows = centred(found, scale.mean)
+    unmet = np.isnan(to_different[used]) & found.any(axis=1)
+    to_different[used[unmet]] = scale.distance_to_different(rows[unmet], photos.hashes[used[unmet]])
+    cosines = np.einsum("rd,rd->r", rows[places[: len(better)]], rows[places[len(better) :]])
+    return relative_distance(cosines, to_different[better], to_different[worse])
+
+
+def _joined(parts: list[Edges]) -> Edges:
+    nothing = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    better, worse, closeness = zip(nothing, *parts, strict=True)
+    return np.concatenate(better), np.concatenate(worse), np.concatenate(closeness)
+
+
+def _plausible(photos: PhotoColumns, telling: np.ndarray, way: Iterable[Pairs]) -> np.ndarray:
+    """Candidates that their hashes and cameras leave possible, as one number each: (P,) int64."""
+    widest = max(limit.bits for limit in SAME_MOMENT)
+    kept = [np.empty(0, np.int64)]
+    for better, worse in way:
+        seconds = np.abs(photos.taken[better] - photos.taken[worse])
+        limit = np.where(np.isnan(seconds), WIDEST_BITS, np.where(telling[better] & telling[worse], widest, 64))
+        near = hamming(photos.hashes[better], photos.hashes[worse]) <= limit
+        possible = near & ~(seconds > SECONDS) & ~_other_camera(photos, better, worse)
+        kept.append(better[possible] * len(photos) + worse[possible])
+    return np.concatenate(kept)
+
+
+def _other_camera(photos: PhotoColumns, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    cameras, others = photos.camera[a], photos.camera[b]
+    return np.asarray((cameras >= 0) & (others >= 0) & (cameras != others))
+
+
+def _other_moment(photos: PhotoColumns, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether both say when and it is not the same: a copy keeps its moment, or loses it, or its part of a second."""
+    moments, others = photos.taken[a], photos.taken[b]
+    floors, other_floors = np.floor(moments), np.floor(others)
+    cut = (floors == other_floors) & ((moments == floors) | (others == other_floors))
+    return np.asarray(~np.isnan(moments) & ~np.isnan(others) & (moments != others) & ~cut)
+
+
+def _same_picture(
+    photos: PhotoColumns, telling: np.ndarray, better: np.ndarray, worse: np.ndarray,
+    bits: np.ndarray, distances: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    near = within(SAME_PICTURE, bits, distances) | (np.isnan(distances) & (bits <= SAME_PICTURE_BITS_ALONE))
+    aspects = (photos.width[better] * photos.height[worse]) / np.maximum(photos.height[better] * photos.width[worse], 1)
+    like_shape = (aspects <= ASPECT) & (aspects >= 1 / ASPECT)
+    return np.asarray(near & like_shape & telling[better] & telling[worse] & ~_other_moment(photos, better, worse))
+
+
+def _similar_shot(
+    photos: PhotoColumns, telling: np.ndarray, better: np.ndarray, worse: np.ndarray,
+    bits: np.ndarray, distances: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    both_tell = telling[better] & telling[worse]
+    one_moment = np.abs(photos.taken[better] - photos.taken[worse]) <= SECONDS  # False where one is not known
+    unknown = np.isnan(distances)
+    bits_that_tell = np.where(both_tell, bits, 0)  # of flat pictures of one moment the embedding decides
+    near_in_time = within(SAME_MOMENT, bits_that_tell, distances) | (
+        unknown & both_tell & (bits <= SAME_MOMENT_BITS_ALONE)
+    )
+    return np.asarray((one_moment & near_in_time) | (both_tell & within(SAME_SCENE, bits, distances)))
+
+
+def _nearest_representative(count: int, better: np.ndarray, worse: np.ndarray, closeness: np.ndarray) -> Standing:
+    """For each row the row that stands for it, itself where none does, and how close the two are: (N,) both.
+
+    The best row that nothing stands for yet stands for every row near it; then each row goes to the nearest of the
+    representatives near it. Rows are never joined by a chain of others.
+    """
+    order = np.argsort(better, kind="stable")
+    better, worse, closeness = better[order], worse[order], closeness[order]
+    leads = np.ones(count, bool)
+    starts, begins = np.unique(better, return_index=True)
+    for row, begin, end in zip(starts.tolist(), begins.tolist(), [*begins[1:].tolist(), len(better)], strict=True):
+        if leads[row]:
+            leads[worse[begin:end]] = False
+    edges = leads[better] & ~leads[worse]
+    better, worse, closeness = better[edges], worse[edges], closeness[edges]
+    order = np.lexsort((better, -closeness, worse))
+    rows, first = np.unique(worse[order], return_index=True)
+    stands, how_close = np.arange(count), np.full(count, np.inf, np.float32)
+    stands[rows] = better[order[first]]
+    how_close[rows] = closeness[order[first]]
+    return stands, how_close
+
+
+def _of_one_moment(photos: PhotoColumns, stands: np.ndarray, closeness: np.ndarray) -> np.ndarray:
+    """Representatives (N,), where one that does not say when it was taken keeps only members of one moment.
+
+    That of the member closest to it: a copy without a date, larger than the shots of a burst, is near to all of them.
+    """
+    dated = np.flatnonzero(~np.isnan(photos.taken) & np.isnan(photos.taken[stands]))
+    order = dated[np.lexsort((dated, -closeness[dated], stands[dated]))]
+    heads, first = np.unique(stands[order], return_index=True)
+    closest = order[first][np.searchsorted(heads, stands[order])]
+    others = order[_other_moment(photos, order, closest) | _other_camera(photos, order, closest)]
+    stands = stands.copy()
+    stands[others] = others
+    return stands
+
+
+def _groups(kind: DuplicateKind, photos: PhotoColumns, stands: np.ndarray) -> Iterator[DuplicateGroup]:
+    """The groups of two or more; rows are best first, so the representative comes first in each."""
+    sizes = np.bincount(stands, minlength=len(photos))
+    heads = np.flatnonzero(sizes > 1)
+    heads = heads[np.lexsort((photos.ids[heads], photos.taken[heads], -sizes[heads]))]
+    order = np.argsort(stands, kind="stable")
+    begins = np.searchsorted(stands[order], heads)
+    for head, begin in zip(heads, begins, strict=True):
+        yield DuplicateGroup(kind, tuple(photos.ids[order[begin : begin + sizes[head]]].tolist()))
