@@ -45,11 +45,12 @@ def _value(graph: Graph, values: Mapping[str, Any], name: str) -> np.ndarray:
 
 def _rows(weight: Weight, places: np.ndarray) -> np.ndarray:
     """Rows of a weight, without reading the others."""
-    return np.asarray(weight.source())[places].astype(weight.dtype)
+    rows: np.ndarray = np.asarray(weight.source())[places]
+    return rows.astype(weight.dtype)
 
 
 def _gather(x: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
-    return x.take(places, axis)
+    return np.asarray(x.take(places, axis))
 
 
 def _gemm(x: np.ndarray, matrix: np.ndarray, bias: np.ndarray | None = None, *, transB: int) -> np.ndarray:  # noqa: N803
