@@ -84,7 +84,7 @@ def _sixels(image: Image.Image) -> str:
     reduced = image.convert("RGB").quantize(_SIXEL_COLOURS)
     palette = np.array(reduced.getpalette("RGB")).reshape(-1, 3) * 100 // 255
     seen = np.asarray(image.getchannel("A")) > 0
-    numbers = np.where(seen, np.asarray(reduced), -1)
+    numbers = np.where(seen, np.asarray(reduced, np.int16), -1)
     height, width = numbers.shape
     written = ["".join(f"#{colour};2;{r};{g};{b}" for colour, (r, g, b) in enumerate(palette))]
     bits = 1 << np.arange(6)
