@@ -15,9 +15,10 @@ from clipwright.commands.options import SPACING, index_option, json_option, quie
 from clipwright.commands.output import log_to_stderr, print_json, shown_size
 
 if TYPE_CHECKING:
+    from clipwright.index.duplicates import DuplicateKind
     from clipwright.index.photo import Photo
 
-_KINDS = {"file": "same file", "picture": "same picture", "shot": "similar shot"}
+_KINDS: dict[str, DuplicateKind] = {"file": "same file", "picture": "same picture", "shot": "similar shot"}
 """What --kind takes, and how groups are called."""
 
 
@@ -43,14 +44,14 @@ def command(database: Path, kinds: tuple[str, ...], as_json: bool, quiet: bool) 
     from clipwright.index.photo_index import PhotoIndex
 
     log_to_stderr(quiet)
-    wanted = {_KINDS[kind] for kind in kinds or _KINDS}
+    wanted = [_KINDS[kind] for kind in kinds or _KINDS]
     groups: collections.Counter[str] = collections.Counter()
     extra = 0
     with PhotoIndex.open(database, create=False) as index:
-        for group in index.duplicates():
-            if group.kind not in wanted:
-                continue
+        for group in index.duplicates(wanted):
             photos = index.photos(group.photos)
+            if len(photos) < 2:  # the others were removed meanwhile
+                continue
             if as_json:
                 print_json(_record(group.kind, photos))
             else:
@@ -58,12 +59,11 @@ def command(database: Path, kinds: tuple[str, ...], as_json: bool, quiet: bool) 
             groups[group.kind] += 1
             extra += sum(photo.size for photo in photos) - max(photo.size for photo in photos)
     if not quiet:
-        said = ", ".join(
-            f"{count:,} of {'a' if kind == 'similar shot' else 'the'} {kind}" for kind, count in groups.items()
+        said = ", ".join(f"{count:,} {kind}" for kind, count in groups.items())
+        remark = (
+            f"groups: {said}; all but the largest file of each take {shown_size(extra)}" if groups else "none found"
         )
-        print(
-            f"{said}; all but the largest of each take {shown_size(extra)}" if groups else "none found", file=sys.stderr
-        )
+        print(remark, file=sys.stderr)
     return DONE
 
 

@@ -8,8 +8,6 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from clipwright.index.filters import Filters, moment, surroundings
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.option("--after", metavar="DATE", help="Taken then or later: 2024, 2024-05, 2024-05-31, 2024-05-31T13:30."),
@@ -28,11 +26,13 @@ def filter_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def with_filters(*arguments: Any, **options: Any) -> Any:
+        from clipwright.index.filters import Filters, parse_moment, parse_near
+
         after, before, near = (options.pop(name) for name in ("after", "before", "near"))
         filters = Filters(
-            after=None if after is None else moment(after),
-            before=None if before is None else moment(before),
-            near=None if near is None else surroundings(near),
+            after=None if after is None else parse_moment(after),
+            before=None if before is None else parse_moment(before),
+            near=None if near is None else parse_near(near),
             **{name: options.pop(name) for name in ("camera", "lens", "path", "min_megapixels")},
         )
         return command(*arguments, filters=filters, **options)
