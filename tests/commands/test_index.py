@@ -36,7 +36,7 @@ def counts(line: str) -> dict[str, int]:
 
 
 def test_new_changed_moved_and_removed_files_are_counted(photos: Path, database: Path, tiny_model: Path) -> None:
-    answer = run_cli("index", photos, "--index", database, "--model", tiny_model)
+    answer = run_cli("index", photos, "--index", database, "--model", tiny_model, "--quiet")
     assert (answer.status, answer.stderr) == (0, "")
     assert counts(answer.stdout) == NOTHING | {"new": 3}
     assert counts(run_cli("index", "--index", database).stdout) == NOTHING | {"unchanged": 3}
@@ -52,7 +52,7 @@ def test_a_photograph_that_fails_is_named_and_counted_by_reason(
 ) -> None:
     shutil.copy(bad_photos["truncated"], photos)
     shutil.copy(bad_photos["not_an_image"], photos)
-    answer = run_cli("index", photos, "--index", database, "--model", tiny_model)
+    answer = run_cli("index", photos, "--index", database, "--model", tiny_model, "--quiet")
     assert answer.status == 1
     assert counts(answer.stdout) == NOTHING | {"new": 3, "failed": 2}
     named, reasons = answer.stderr.splitlines()[:-1], answer.stderr.splitlines()[-1]
@@ -138,6 +138,7 @@ def test_a_wrong_request_is_refused(arguments: list[str], complaint: str, databa
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_done(photos: Path, database: Path, tiny_model: Path) -> None:
     for number in range(3000):
         Image.new("RGB", (8, 8), (number % 256, number // 256, 99)).save(photos / f"{number:04}.png")
