@@ -23,7 +23,7 @@ help:  ## show this list
 
 install: .venv/runs  ## install clipwright and the demo into .venv; no torch
 
-demo: .venv/runs  ## say what is in real photographs, with the model in the package
+demo: .venv/runs  ## say what is in real photographs, and search them, with the model in the package
 	$(BIN)/python examples/demo.py
 
 test: .venv/develops  ## the quick tests

@@ -1,7 +1,12 @@
-"""What the starter says of photographs that scikit-image and scikit-learn carry in their packages: `make demo`."""
+"""What the starter says of photographs that scikit-image and scikit-learn carry in their packages, and how they are
+searched: `make demo`."""
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import skimage
@@ -32,6 +37,8 @@ PHOTOGRAPHS = {
 """What each shows, as one would say it; these are also the labels to choose from."""
 
 OUT = Path("demo.png")
+SEARCHED = Path("demo")
+"""The folder of the part that searches: copies of the photographs, their index, and a contact sheet."""
 
 
 def main() -> None:
@@ -55,6 +62,26 @@ def main() -> None:
     matrix = clipwright.similarity(embedder, paths, captions)
     draw_similarities([open_image(path) for path in paths], captions, matrix).save(OUT)
     console.print(f"Every photograph against every caption: {OUT}")
+    search(console)
+
+
+def search(console: Console) -> None:
+    """Indexes the photographs and searches them, by the commands that anybody would type."""
+    photographs, index = SEARCHED / "photographs", SEARCHED / "photos.db"
+    photographs.mkdir(parents=True, exist_ok=True)
+    for path in PHOTOGRAPHS.values():
+        shutil.copy2(path, photographs)
+    console.print("\nThe same photographs in an index, searched by words:", style="bold")
+    sheet = SEARCHED / "sheet.html"
+    for arguments in (
+        ["index", photographs, "--index", index, "--quiet"],
+        ["search", "a cat", "--index", index, "--top", "3", "--quiet"],
+        ["search", "an animal - cat", "--index", index, "--top", "3", "--quiet"],
+        ["search", "a person", "--index", index, "--top", "6", "--quiet", "--sheet", sheet],
+    ):
+        words = list(map(str, arguments))
+        console.print(f"\n$ clipwright {shlex.join(words)}", style="cyan", highlight=False)
+        subprocess.run([Path(sys.executable).with_name("clipwright"), *words], check=True)
 
 
 def said(score: LabelScore, shows: str) -> str:

@@ -76,7 +76,7 @@ def test_the_version_is_told() -> None:
     ("arguments", "complaint"),
     [
         (["clasify"], "no command 'clasify'; did you mean 'classify'?"),
-        (["xyz"], "no command 'xyz'; known: classify, similarity, embed, train, evaluate, bench, models, export, info"),
+        (["xyz"], f"no command 'xyz'; known: {', '.join(COMMANDS)}\n"),
         (["--verbose"], "No such option '--verbose'"),
         (["classify", "a.jpg", "--labls", "a,b"], "Did you mean '--labels'? See 'clipwright classify --help'."),
         (["classify", "--labels", "a,b"], "Missing argument 'PHOTO...'. See 'clipwright classify --help'."),

@@ -98,6 +98,7 @@ def test_torch_stays_in_its_rooms(path: Path) -> None:
         "clipwright.inputs.tokenizer",
         "clipwright.training.recipe",
         "clipwright.commands.classify",
+        "clipwright.commands.search",
         "clipwright.commands.train",
         "clipwright.commands.bench",
         "clipwright.embedding.load",

@@ -17,6 +17,9 @@ from clipwright.errors import ClipwrightError, InterruptedRunError, UnreachableE
 DONE, SOME_FAILED, WRONG_REQUEST, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 COMMANDS = {
+    "index": "Make photographs in folders searchable.",
+    "search": "Find photographs by words or pictures.",
+    "duplicates": "List photographs that are the same.",
     "classify": "Say which labels fit photographs.",
     "similarity": "Compare photographs with texts.",
     "embed": "Write the vectors of photographs or texts.",
@@ -25,7 +28,7 @@ COMMANDS = {
     "bench": "Measure how fast a model is on this machine.",
     "models": "List the models that have a name.",
     "export": "Write a model as ONNX graphs for other programs.",
-    "info": "Show what a model is made of.",
+    "info": "Show what a model is made of, or what an index holds.",
 }
 """Each stands in commands/NAME.py, which is imported only when it is called."""
 

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
+
+import pytest
 
 import clipwright
 from clipwright.checkpoints.model_file import save_model
@@ -55,3 +58,59 @@ def test_a_file_that_is_no_model_is_refused(photo: Path) -> None:
     answer = run_cli("info", photo)
     assert (answer.status, answer.stdout) == (2, "")
     assert "cannot be read as a model" in answer.stderr
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, photo: Path) -> Path:
+    """An index of a photograph and a file that is none."""
+    folder = tmp_path_factory.mktemp("told")
+    (folder / "photos").mkdir()
+    shutil.copy(photo, folder / "photos")
+    (folder / "photos" / "text.jpg").write_text("Dear diary")
+    run_cli("index", folder / "photos", "--index", folder / "photos.db", "--model", tiny_model)
+    return folder / "photos.db"
+
+
+def test_an_index_says_what_it_holds(database: Path, tiny_model: Path) -> None:
+    answer = run_cli("info", database, "--json")
+    assert (answer.status, answer.stderr) == (0, "")
+    record = json.loads(answer.stdout)
+    (model,) = record.pop("models")
+    assert (model["model"], model["space_id"]) == (str(tiny_model), clipwright.load(tiny_model).space_id)
+    assert (model["embed_dim"], model["vectors"], list(model["variants"].values())) == (16, 1, [1])
+    assert record.pop("bytes") > database.stat().st_size / 2
+    assert record == {
+        "index": str(database),
+        "photographs": 1,
+        "offline": 0,
+        "thumbnails": 1,
+        "folders": [{"source": str(database.parent / "photos"), "photographs": 1, "offline": False}],
+        "failures": {"not_an_image": 1},
+    }
+
+
+def test_an_index_is_shown_to_people(database: Path, tiny_model: Path) -> None:
+    answer = run_cli("info", database)
+    assert answer.status == 0
+    for shown in (str(database.parent / "photos"), str(tiny_model), "1 fast-", "not an image"):
+        assert shown in answer.stdout
+
+
+def test_an_index_is_told_by_its_content_too(database: Path, tmp_path: Path) -> None:
+    shutil.copy(database, tmp_path / "holiday")
+    assert json.loads(run_cli("info", tmp_path / "holiday", "--json").stdout)["photographs"] == 1
+
+
+def test_unnamed_it_is_the_users_index_and_else_the_starter(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIPWRIGHT_HOME", str(tmp_path))
+    assert json.loads(run_cli("info", "--json").stdout)["model"] == "starter"
+    shutil.copy(database, tmp_path / "photos.db")
+    assert json.loads(run_cli("info", "--json").stdout)["index"] == str(tmp_path / "photos.db")
+
+
+def test_an_index_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    answer = run_cli("info", tmp_path / "lost.db")
+    assert (answer.status, answer.stdout) == (2, "")
+    assert "does not exist" in answer.stderr

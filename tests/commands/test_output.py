@@ -55,7 +55,17 @@ def test_a_log_gets_a_line_of_progress_every_few_seconds(
         for done in range(1, 12):
             now += 1
             tell(done, 2000)
-    assert capsys.readouterr().err == "classifying: 5 of 2,000\nclassifying: 10 of 2,000\n"
+    told = ["classifying: 5 of 2,000, 1.0/s, 33:15 left\n", "classifying: 10 of 2,000, 1.0/s, 33:10 left\n"]
+    assert capsys.readouterr().err == "".join(told)
+
+
+def test_hours_left_are_told_as_hours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with progress("indexing", quiet=False) as tell:
+        now = 10.0
+        tell(5, 5000)
+    assert capsys.readouterr().err == "indexing: 5 of 5,000, 0.5/s, 2:46:30 left\n"
 
 
 def test_quiet_tells_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,30 +2,98 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clipwright.checkpoints.load import STARTER
 from clipwright.cli import DONE
-from clipwright.commands.options import SPACING, json_option
-from clipwright.commands.output import print_json
+from clipwright.commands.options import SPACING, default_index, json_option
+from clipwright.commands.output import print_json, shown_size, source_fields
 
 if TYPE_CHECKING:
     from clipwright.checkpoints.checkpoint import Checkpoint
     from clipwright.checkpoints.onnx_repository import OnnxRepository
+    from clipwright.index.index_facts import IndexFacts
+
+_SQLITE = b"SQLite format 3\0"
+"""How the files of SQLite begin."""
 
 
 @click.command("info", context_settings=SPACING)
-@click.argument("model", default=STARTER, metavar="[MODEL]")
+@click.argument("name", default=None, required=False, metavar="[MODEL|INDEX]")
 @json_option
-def command(model: str, as_json: bool) -> int:
-    """Show what a model is made of: towers, inputs, identity, origin. MODEL is a name or a file; the starter if none.
+def command(name: str | None, as_json: bool) -> int:
+    """Show what a model is made of, or what an index of photographs holds.
+
+    MODEL is a name or a file, INDEX a file that 'clipwright index' wrote. If none is named: the index in the user's
+    data folder where there is one, else the starter.
 
     \b
-    Example:
+    Examples:
+      clipwright info
+      clipwright info photos.db
       clipwright info runs/mine/model.safetensors --json
     """
+    database = default_index() if name is None else Path(name)
+    if _is_index(database):
+        return _show_index(database, as_json)
+    return _show_model(name or STARTER, as_json)
+
+
+def _is_index(path: Path) -> bool:
+    """Whether this is a file of SQLite's, or one that should be."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE or path.suffix == ".db"
+    except OSError:  # a model's name, a folder, nothing
+        return path.suffix == ".db" and path != default_index()
+
+
+def _show_index(database: Path, as_json: bool) -> int:
+    from clipwright.index.photo_index import PhotoIndex
+
+    with PhotoIndex.open(database, create=False) as index:
+        facts = index.facts()
+    if as_json:
+        print_json(_index_record(facts))
+        return DONE
+    sizes = {"photographs": facts.photographs, "offline": facts.offline, "thumbnails": facts.thumbnails}
+    _print_record({"index": source_fields(facts.database)["source"], **sizes})
+    _print_record({"size on disk": shown_size(facts.bytes_on_disk)})
+    roots = (
+        f"{source_fields(root.path)['source']}  {root.photographs:,}{'  (offline)' if root.offline else ''}"
+        for root in facts.roots
+    )
+    _print_record({"folders": list(roots) or "none"})
+    for space in facts.spaces:
+        vectors = ", ".join(f"{count:,} {variant}" for variant, count in space.variants.items())
+        _print_record({"model": {"name": space.model, "space_id": space.space_id, "embed_dim": space.embed_dim}})
+        _print_record({"  vectors": vectors or "none"})
+    _print_record({"failures": {code.replace("_", " "): count for code, count in facts.failures.items()} or "none"})
+    return DONE
+
+
+def _index_record(facts: IndexFacts) -> dict[str, Any]:
+    """What is said of an index in JSON."""
+    return {
+        "index": source_fields(facts.database)["source"],
+        "photographs": facts.photographs,
+        "offline": facts.offline,
+        "thumbnails": facts.thumbnails,
+        "bytes": facts.bytes_on_disk,
+        "folders": [
+            {**source_fields(root.path), "photographs": root.photographs, "offline": root.offline}
+            for root in facts.roots
+        ],
+        "models": [asdict(space) for space in facts.spaces],
+        "failures": facts.failures,
+    }
+
+
+def _show_model(model: str, as_json: bool) -> int:
     from clipwright.checkpoints.load import load_model, model_path
     from clipwright.checkpoints.onnx_repository import OnnxRepository
     from clipwright.records import write_record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from clipwright.embedding.load import BackendChoice, PrecisionChoice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Option = Callable[[Any], Any]
+"""What click.option gives."""
 SPACING = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -39,6 +42,14 @@ model_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress and no remarks; errors are still said.")
+index_option = click.option(
+    "--index",
+    "database",
+    type=EncodedPath(),
+    metavar="PATH",
+    callback=lambda context, option, path: path or default_index(),
+    help="The index's file.  [default: photos.db in the user's data folder]",
+)
 MANY = 100
 """Photographs from which on bulk work is faster than exact, unless it is told otherwise."""
 
@@ -47,7 +58,7 @@ MANY = 100
 class EmbedderSettings:
     """What the options of every command that embeds say: which model, and how it runs. None: not said."""
 
-    model: str
+    model: str | None
     batch_size: int
     threads: int | None
     backend: BackendChoice | None
@@ -98,14 +109,57 @@ _PIXELS = click.option(
     type=click.Choice(["exact", "fast"]),
     help="exact: as the model's maker prepares them. fast: large JPEGs are decoded smaller.  [default: exact]",
 )
+_INDEX_MODEL = click.option(
+    "--model",
+    metavar="NAME",
+    help="As 'clipwright models' lists, a file or folder, or OWNER/NAME.  [default: what built the index; starter]",
+)
+_INDEX_PRECISION = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "int8"]),
+    help="auto: bf16 where there are units for it, else fp32.  [default: auto]",
+)
+_SEARCH_PRECISION = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "int8"]),
+    help="Of the query.  [default: fp32, which answers soonest]",
+)
+_INDEX_PIXELS = click.option(
+    "--pixels",
+    type=click.Choice(["exact", "fast"]),
+    help="exact: as the model's maker prepares them. fast: large JPEGs are decoded smaller.  [default: fast]",
+)
 _STRICT_LENGTH = click.option(
     "--strict-length", is_flag=True, help="A text that the model cannot read whole is an error."
 )
 
 
+def default_index() -> Path:
+    """Where the index is that no option names: under CLIPWRIGHT_HOME where that is set, else the user's data folder."""
+    home = os.environ.get("CLIPWRIGHT_HOME")
+    if home:
+        return Path(home) / "photos.db"
+    from platformdirs import user_data_path
+
+    return user_data_path("clipwright", appauthor=False) / "photos.db"
+
+
 def model_options(command: Command) -> Command:
     """The options of every command that embeds; the command gets them as one argument, settings."""
+    return _with_settings(command, model_option, _PRECISION, _PIXELS)
 
+
+def index_model_options(command: Command) -> Command:
+    """The same where an index says which model is meant, and many photographs are."""
+    return _with_settings(command, _INDEX_MODEL, _INDEX_PRECISION, _INDEX_PIXELS)
+
+
+def search_model_options(command: Command) -> Command:
+    """The same for one query of an index."""
+    return _with_settings(command, _INDEX_MODEL, _SEARCH_PRECISION, _INDEX_PIXELS)
+
+
+def _with_settings(command: Command, model: Option, precision: Option, pixels: Option) -> Command:
     @functools.wraps(command)
     def with_settings(*arguments: Any, **options: Any) -> Any:
         settings = EmbedderSettings(**{key.name: options.pop(key.name) for key in fields(EmbedderSettings)})
@@ -115,32 +169,34 @@ def model_options(command: Command) -> Command:
     for option in (
         quiet_option,
         _STRICT_LENGTH,
-        _PIXELS,
+        pixels,
         _COMPILE,
-        _PRECISION,
+        precision,
         _BACKEND,
         threads_option,
         _BATCH_SIZE,
-        model_option,
+        model,
     ):
         decorated = option(decorated)
     return cast(Command, decorated)
 
 
-def open_embedder(settings: EmbedderSettings) -> Embedder:
+def open_embedder(settings: EmbedderSettings, *, few_texts: bool = False) -> Embedder:
     """The embedder that the options name; where it is the starter, one line on stderr says what that is."""
     from clipwright.embedding.load import load_embedder
 
+    model = settings.model or STARTER
     embedder = load_embedder(
-        settings.model,
+        model,
         threads=settings.threads,
         pixels=settings.pixels or "exact",
         backend=settings.backend,
         precision=settings.precision or "fp32",
         compiled=settings.compiled,
         strict_length=settings.strict_length,
+        few_texts=few_texts,
     )
-    if settings.model == STARTER and not settings.quiet:
+    if model == STARTER and not settings.quiet:
         print(
             "note: the starter answers, a 22 MB model trained on 100,000 small pictures; its guesses are rough."
             " --model NAME takes a stronger one; 'clipwright models' lists them.",
@@ -174,11 +230,11 @@ def texts_options(command: Command) -> Command:
     return several(single(command))
 
 
-def check_out(path: Path | None, endings: tuple[str, ...]) -> None:
+def check_out(path: Path | None, endings: tuple[str, ...], option: str = "--out") -> None:
     """Refuses, before any work is done, a file of another kind or one in a folder that is not there."""
     if path is None:
         return
     if path.suffix not in endings:
-        raise ClipwrightError(f"--out {str(path)!r} must end in {' or '.join(endings)}")
+        raise ClipwrightError(f"{option} {str(path)!r} must end in {' or '.join(endings)}")
     if not path.parent.is_dir():
-        raise ClipwrightError(f"--out {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
+        raise ClipwrightError(f"{option} {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")

@@ -45,9 +45,9 @@ def print_failure(failure: Failure) -> None:
     print(f"failed: {source_fields(failure.source)['source']}: {failure.message}", file=sys.stderr)
 
 
-def bar(share: float) -> str:
-    """A share of 1 as a bar of up to 24 characters, to an eighth of one."""
-    eighths = round(max(0.0, min(1.0, share)) * _BAR_WIDTH * 8)
+def bar(share: float, width: int = _BAR_WIDTH) -> str:
+    """A share of 1 as a bar of up to width characters, to an eighth of one."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
@@ -71,24 +71,45 @@ def progress(what: str, quiet: bool, *, prints_rows: bool = False) -> Iterator[C
         yield lambda done, total: None
         return
     if not sys.stderr.isatty():
-        last = time.monotonic()
+        begun = last = time.monotonic()
 
         def tell(done: int, total: int | None) -> None:
             nonlocal last
-            if time.monotonic() - last >= _LOG_SECONDS:
-                last = time.monotonic()
-                print(f"{what}: {done:,}{f' of {total:,}' if total else ''}", file=sys.stderr)
+            now = time.monotonic()
+            if now - last >= _LOG_SECONDS:
+                last = now
+                rate = done / (now - begun)
+                left = f", {_duration((total - done) / rate)} left" if total and rate else ""
+                print(f"{what}: {done:,}{f' of {total:,}' if total else ''}, {rate:,.1f}/s{left}", file=sys.stderr)
 
         yield tell
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
     # Data stay on stdout: by default rich would take what is printed meanwhile to stderr.
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as drawn:
-        task = drawn.add_task(what, total=None)
-        yield lambda done, total: drawn.update(task, completed=done, total=total)
+        task = drawn.add_task(what, total=None, rate="")
+
+        def draw(done: int, total: int | None) -> None:
+            speed = drawn.tasks[task].speed
+            drawn.update(task, completed=done, total=total, rate=f"{speed:,.1f}/s" if speed else "")
+
+        yield draw
+
+
+def _duration(seconds: float) -> str:
+    """1:02:03 or 2:03."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def log_to_stderr(quiet: bool) -> None:

@@ -33,13 +33,15 @@ def load_embedder(
     precision: PrecisionChoice = "fp32",
     compiled: bool = False,
     strict_length: bool = False,
+    few_texts: bool = False,
 ) -> Embedder:
     """The embedder of a model: 'starter', a published one's short name, a file or folder, or a repository of the hub.
 
     threads bounds the processor cores that the towers use; None takes all. pixels: exact as the model's maker prepares
     them, or fast, which decodes large JPEGs at a fraction of their size. backend: None is ONNX Runtime, or what the
     precision asks for. compiled: through torch.compile, which takes a minute at first and pays in long runs on CUDA.
-    strict_length: whether a text beyond the context is an error.
+    strict_length: whether a text beyond the context is an error. few_texts: for a process that embeds a few texts and
+    ends: where they are computed in fp32, no runtime is started for them.
     Raises UnknownModelError where there is no such model, CheckpointError where its files are damaged, and
     ClipwrightError where this machine lacks what backend and precision ask for.
     """
@@ -64,6 +66,7 @@ def load_embedder(
         precision=precision,
         compiled=compiled,
         strict_length=strict_length,
+        few_texts=few_texts,
     )
 
 
@@ -77,11 +80,24 @@ def embedder_from(
     precision: PrecisionChoice = "fp32",
     compiled: bool = False,
     strict_length: bool = False,
+    few_texts: bool = False,
 ) -> Embedder:
     """The embedder of a checkpoint, called by this name in messages."""
     cache = ModelCache()
     space_id = cache.space_id(checkpoint)
-    runs = open_backend(checkpoint, threads, backend, precision, Shelf(cache, space_id), compiled=compiled)
+    shelf = Shelf(cache, space_id)
+    chosen, computed_in = choose(backend, precision)
+    runs: Backend
+    if few_texts and computed_in == "fp32" and chosen != "torch":
+        from clipwright.embedding.backends.few_texts import FewTextsBackend
+
+        runs = FewTextsBackend(
+            checkpoint,
+            chosen,
+            lambda: open_backend(checkpoint, threads, chosen, computed_in, shelf, compiled=compiled),
+        )
+    else:
+        runs = open_backend(checkpoint, threads, backend, precision, shelf, compiled=compiled)
     return embedder_on(runs, checkpoint, name, space_id, pixels, strict_length=strict_length)
 
 

@@ -1,0 +1,167 @@
+"""clipwright index"""
+
+from __future__ import annotations
+
+import collections
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clipwright.checkpoints.load import STARTER
+from clipwright.cli import DONE, SOME_FAILED
+from clipwright.commands.options import (
+    SPACING,
+    EmbedderSettings,
+    EncodedPath,
+    index_model_options,
+    index_option,
+    open_embedder,
+)
+from clipwright.commands.output import log_to_stderr, print_failure, progress, source_fields
+from clipwright.errors import ClipwrightError, Failure, InterruptedRunError
+
+if TYPE_CHECKING:
+    from clipwright.embedding.embedder import Embedder
+    from clipwright.index.photo_index import PhotoIndex
+    from clipwright.index.update import UpdateCounts
+
+
+@click.command("index", context_settings=SPACING)
+@click.argument("folders", nargs=-1, type=EncodedPath(), metavar="[FOLDER...]")
+@index_option
+@click.option("--exclude", "excludes", multiple=True, metavar="PATTERN", help="Pass over such paths; may repeat.")
+@click.option("--no-thumbnails", is_flag=True, help="Keep no thumbnails: saves space, and sheets take longer.")
+@click.option("--watch", is_flag=True, help="Stay and follow what changes, until Ctrl-C.")
+@click.option("--forget", type=EncodedPath(), metavar="FOLDER", help="Remove what is known of a folder; no file is.")
+@index_model_options
+def command(
+    folders: tuple[Path, ...],
+    database: Path,
+    excludes: tuple[str, ...],
+    no_thumbnails: bool,
+    watch: bool,
+    forget: Path | None,
+    settings: EmbedderSettings,
+) -> int:
+    """Make the photographs in folders searchable, or bring the index up to date: of all its folders if none is named.
+
+    What did not change since the last time is not read again. Stopped at any moment, the same command goes on.
+
+    \b
+    Examples:
+      clipwright index ~/Pictures
+      clipwright index ~/Pictures --exclude "Screenshots/" --watch
+      clipwright index --forget ~/Pictures/Old
+    """
+    from clipwright.index.photo_index import PhotoIndex
+
+    if forget is not None and (folders or watch):
+        raise ClipwrightError("--forget removes one folder and does nothing else; leave out --watch and other folders")
+    log_to_stderr(settings.quiet)
+    if forget is not None:
+        with PhotoIndex.open(database, create=False) as index:
+            count = index.forget(forget)
+        print(f"{count:,} photographs of {source_fields(forget)['source']} forgotten; their files are as they were")
+        return DONE
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with PhotoIndex.open(database, create=bool(folders)) as index:
+        embedder = _open_embedder(index, settings)
+        run = _Run(index, embedder, folders, excludes, not no_thumbnails, settings)
+        try:
+            return run.watch() if watch else run.update()
+        except KeyboardInterrupt:
+            raise InterruptedRunError("what was done is kept; the same command goes on from there") from None
+
+
+def _open_embedder(index: PhotoIndex, settings: EmbedderSettings) -> Embedder:
+    """The model that is asked for, else the one that most photographs have, else the starter."""
+    model = settings.model
+    if model is None:
+        spaces = index.spaces()
+        model = spaces[0].model if spaces else STARTER
+    elif model != STARTER and Path(model).exists():
+        model = str(Path(model).absolute())  # a search may be asked for in another folder
+    return open_embedder(
+        replace(settings, model=model, pixels=settings.pixels or "fast", precision=settings.precision or "auto")
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call: what is to be indexed, and with what."""
+
+    index: PhotoIndex
+    embedder: Embedder
+    folders: tuple[Path, ...]
+    excludes: tuple[str, ...]
+    thumbnails: bool
+    settings: EmbedderSettings
+
+    def update(self) -> int:
+        failures: collections.Counter[str] = collections.Counter()
+        with progress("indexing", self.settings.quiet) as tell:
+            counts = self.index.update(
+                self.folders,
+                self.embedder,
+                batch_size=self.settings.batch_size,
+                threads=self.settings.threads,
+                thumbnails=self.thumbnails,
+                excludes=self.excludes,
+                progress=tell,
+                on_failure=lambda failure: _note(failure, failures),
+            )
+        _print_failures(failures)
+        _print_counts(counts)
+        return SOME_FAILED if counts.failed else DONE
+
+    def watch(self) -> int:
+        failures: collections.Counter[str] = collections.Counter()
+        self.index.watch(
+            self.folders,
+            self.embedder,
+            batch_size=self.settings.batch_size,
+            threads=self.settings.threads,
+            thumbnails=self.thumbnails,
+            excludes=self.excludes,
+            on_failure=lambda failure: _note(failure, failures),
+            on_update=_print_counts,
+        )
+        return SOME_FAILED if failures else DONE
+
+
+def _note(failure: Failure, failures: collections.Counter[str]) -> None:
+    print_failure(failure)
+    failures[failure.code] += 1
+
+
+def _print_failures(failures: collections.Counter[str]) -> None:
+    if failures:
+        reasons = ", ".join(f"{count:,} {code.replace('_', ' ')}" for code, count in failures.most_common())
+        print(f"failed, {failures.total():,} in all: {reasons}", file=sys.stderr)
+
+
+def _print_counts(counts: UpdateCounts) -> None:
+    """One line: what an update did, in files."""
+    touched = counts.added + counts.changed + counts.moved + counts.copied + counts.failed + counts.still_failing
+    said = {
+        "new": counts.added,
+        "changed": counts.changed,
+        "moved": counts.moved,
+        "copied": counts.copied,
+        "removed": counts.removed,
+        "unchanged": max(0, counts.found - touched),
+        "failed": counts.failed,
+    }
+    line = ", ".join(f"{count:,} {word}" for word, count in said.items())
+    if counts.still_failing:
+        line += f", {counts.still_failing:,} failed before and left alone"
+    print(line, flush=True)
+    for root in counts.offline:
+        print(
+            f"offline: {source_fields(root)['source']}: missing or empty; its photographs stay, and 'clipwright index"
+            " --forget' removes them",
+            file=sys.stderr,
+        )
