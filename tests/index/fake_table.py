@@ -17,11 +17,14 @@ class FakeTable:
         self.most_rows = 0
         self.asked_exactly = False
 
-    def sample(self) -> np.ndarray:
-        return self.vectors[:4096]
+    def sample_indices(self) -> np.ndarray:
+        return np.arange(min(len(self.vectors), 4096))
+
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        return self.vectors[indices]
 
     def nearest(
-        self, vector: np.ndarray, count: int, among: np.ndarray | None = None, exact: bool = False
+        self, vector: np.ndarray, count: int, among: np.ndarray | None = None, *, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         self.asked_exactly = exact
         rows = np.arange(len(self.vectors)) if among is None else np.flatnonzero(among)

@@ -68,6 +68,7 @@ def command(
     """
     from clipwright.commands.output import log_to_stderr
     from clipwright.index.photo_index import PhotoIndex
+    from clipwright.index.query import Query
 
     text = " ".join(words)
     if bool(text.strip()) == (like is not None):
@@ -80,9 +81,9 @@ def command(
         known = index.photo_at(like) if like is not None else None
         # A photograph of the index brings its vector along: no model is needed.
         embedder = None if known and settings.model is None else _open_embedder(index, database, settings)
-        stranger = embedder.embed_images([like])[0] if embedder and like is not None and known is None else None
+        query = text if like is None else None if known else Query.of_file(like)
         hits = index.search(
-            text if stranger is None else stranger,
+            query,
             embedder,
             limit=top,
             threshold=threshold,

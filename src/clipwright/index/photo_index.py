@@ -5,21 +5,37 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
 from clipwright.embedding.embedder import Embedder
 from clipwright.errors import DamagedIndexError, Failure
+from clipwright.index.derived import refresh
+from clipwright.index.duplicates import (
+    DUPLICATE_KINDS,
+    DuplicateGroup,
+    DuplicateKind,
+    duplicate_groups,
+)
+from clipwright.index.filters import Filters
 from clipwright.index.forget import forget_folder
 from clipwright.index.index_facts import IndexFacts, index_facts
 from clipwright.index.lock import Holder, only_indexer
-from clipwright.index.photo import Photo
+from clipwright.index.photo import Hit, Photo
+from clipwright.index.photo_columns import aligned_vectors, read_columns
+from clipwright.index.query import Query
 from clipwright.index.salvage import salvage
-from clipwright.index.store import Store
+from clipwright.index.searching import largest_space, search_index, spaces_by_size
+from clipwright.index.store import Space, Store
 from clipwright.index.update import OnFailure, Progress, UpdateCounts, update_index
+from clipwright.index.vector_table import VectorTable
 from clipwright.index.watch import watch_folders
+from clipwright.inputs.images import ImageSource
 
+NO_FILTERS = Filters()
 logger = logging.getLogger(__name__)
 
 
@@ -89,10 +105,12 @@ class PhotoIndex:
             if self._store.damage_mark.exists():
                 salvage(self.database)
             try:
-                return update()
+                counts = update()
             except DamagedIndexError:
                 salvage(self.database)
-                return update()
+                counts = update()
+            refresh(self.database, embedder.space_id)
+            return counts
 
     def watch(
         self,
@@ -134,6 +152,63 @@ class PhotoIndex:
         """
         with only_indexer(self.database, on_wait=_say_who):
             return forget_folder(self._store, folder)
+
+    def search(
+        self,
+        query: str | Query | np.ndarray | None,
+        embedder: Embedder | None,
+        *,
+        like: int | None = None,
+        limit: int = 20,
+        threshold: float | None = None,
+        adaptive: bool = False,
+        filters: Filters = NO_FILTERS,
+        unique: bool = False,
+        exact: bool = False,
+        uploads: Mapping[str, ImageSource] | None = None,
+    ) -> list[Hit]:
+        """At most limit photographs that answer a query, best first.
+
+        The query is a text (docs/concepts/query-language.md), one that was parsed, or a vector (D,), whose relevance is
+        that of words. In its place, like is the id of a photograph that others, but not itself, are to resemble. The
+        embedder's space is searched, or where there is none, as a query of photographs of the index needs none, the
+        space that most photographs have. threshold drops what is less relevant, adaptive what does not stand out from
+        the collection, unique folds near-identical shots into the best one, exact compares all photographs however
+        many there are. uploads are pictures by the names under which a parsed query has them.
+        Raises QueryError for a query, a limit beyond 1,000 or a threshold that makes no sense, and IndexFileError where
+        the index has no vectors of this space.
+        """
+        return search_index(
+            self._store,
+            query,
+            embedder,
+            like=like,
+            limit=limit,
+            threshold=threshold,
+            adaptive=adaptive,
+            filters=filters,
+            unique=unique,
+            exact=exact,
+            uploads=uploads,
+        )
+
+    def duplicates(
+        self, kinds: Collection[DuplicateKind] = DUPLICATE_KINDS, embedder: Embedder | None = None
+    ) -> Iterator[DuplicateGroup]:
+        """Groups of photographs of which one would do, kind by kind, the largest first. Nothing is deleted.
+
+        They are judged by their pixels and by their vectors in the embedder's space, or in the one that most have.
+        """
+        columns = read_columns(self.database)
+        if not len(columns):
+            return
+        table = VectorTable.open(self.database, embedder.space_id if embedder else largest_space(self._store))
+        vectors = aligned_vectors(columns, table.ids, table.rows, table.embed_dim)
+        yield from duplicate_groups(columns, vectors, kinds)
+
+    def spaces(self) -> list[Space]:
+        """The models that photographs were embedded with, the one that most have first."""
+        return spaces_by_size(self._store)
 
     def failures(self) -> Iterator[Failure]:
         """Files and folders that could not be used, by path."""

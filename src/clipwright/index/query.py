@@ -114,6 +114,11 @@ class Query:
         """Whatever resembles a photograph of the index."""
         return cls(Blend((Term("photo", str(photo)),)))
 
+    @classmethod
+    def of_file(cls, path: Path) -> Query:
+        """Whatever resembles the picture in a file."""
+        return cls(Blend((Term("file", str(path)),)))
+
     @property
     def blends(self) -> tuple[Blend, ...]:
         """The different blends of the query, in the order in which they stand."""

@@ -32,11 +32,14 @@ class Table(Protocol):
     def ids(self) -> np.ndarray:
         """(N,) int64: the photographs' ids, in the order of rows."""
 
-    def sample(self) -> np.ndarray:
-        """(S, D) float32: some rows spread over the collection, the same at each call."""
+    def sample_indices(self) -> np.ndarray:
+        """(S,) int64: some rows spread over the collection, the same at each call."""
+
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """(R, D) float32: vectors of rows."""
 
     def nearest(
-        self, vector: np.ndarray, count: int, among: np.ndarray | None = None, exact: bool = False
+        self, vector: np.ndarray, count: int, among: np.ndarray | None = None, *, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows near a vector (D,), and their similarities."""
 
@@ -97,10 +100,9 @@ def rank(
 def _statistics(
     query: Query, vectors: np.ndarray, table: Table
 ) -> tuple[CollectionStatistics, tuple[QueryStatistics, ...]]:
-    sample = table.sample()
-    rows = len(table.ids)
-    spread = np.linspace(0, rows - 1, min(rows, len(sample))).astype(np.int64)
-    collection = collection_statistics(sample, table.background(spread))
+    chosen = table.sample_indices()
+    sample = table.rows(chosen)
+    collection = collection_statistics(sample, table.background(chosen))
     similarities = np.asarray(vectors, np.float32) @ sample.T
     shares = [blend.picture_share for blend in query.blends]
     return collection, tuple(query_statistics(row, share) for row, share in zip(similarities, shares, strict=True))
@@ -114,7 +116,7 @@ def _rank_blend(
     collection: CollectionStatistics,
     habits: QueryStatistics,
 ) -> list[Ranked]:
-    indices, _ = table.nearest(vector, CANDIDATES, among, exact)
+    indices, _ = table.nearest(vector, CANDIDATES, among, exact=exact)
     indices = np.asarray(indices, np.int64)
     similarities = table.similarities(vector[None], indices)[0]
     relevances = relevance(similarities, table.background(indices), collection, habits)

@@ -56,9 +56,9 @@ class VectorTable:
         """(R, D) float32: vectors of photographs."""
         return self._vectors(self._places(indices)).astype(np.float32)
 
-    def sample(self) -> np.ndarray:
-        """(S, D) float32: up to 4,096 vectors spread over the collection, the same at each call."""
-        return self.rows(np.unique(np.linspace(0, len(self) - 1, min(_SAMPLE_ROWS, len(self))).astype(np.int64)))
+    def sample_indices(self) -> np.ndarray:
+        """(S,) int64: up to 4,096 photographs spread over the collection, the same at each call: for statistics."""
+        return np.unique(np.linspace(0, len(self) - 1, min(_SAMPLE_ROWS, len(self))).astype(np.int64))
 
     def background(self, indices: np.ndarray | None = None) -> np.ndarray:
         """(R, K) float32: tasks.relevance.background_statistics of photographs, or of all."""
