@@ -66,9 +66,9 @@ class CoarseTable(FakeTable):
     """One whose approximate search gives rows in some order, with wrong similarities."""
 
     def nearest(
-        self, vector: np.ndarray, count: int, among: np.ndarray | None = None, exact: bool = False
+        self, vector: np.ndarray, count: int, among: np.ndarray | None = None, *, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        rows, similarities = super().nearest(vector, count, among, exact)
+        rows, similarities = super().nearest(vector, count, among, exact=exact)
         return rows[::-1], np.zeros_like(similarities)
 
 
