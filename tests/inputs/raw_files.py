@@ -62,7 +62,9 @@ def tiff(directories: list[tuple[Tags, bytes]], exif: Tags | None = None) -> byt
     return bytes(file)
 
 
-def dng(picture: Image.Image, preview: Image.Image | None = None, orientation: int = 1, exif: Tags | None = None) -> bytes:
+def dng(
+    picture: Image.Image, preview: Image.Image | None = None, orientation: int = 1, exif: Tags | None = None
+) -> bytes:
     """A raw file whose sensor saw this picture through a Bayer pattern, with a preview as a JPEG beside it."""
     linear = (np.asarray(picture.convert("RGB"), np.float32) / 255) ** 2.2 * 65_535
     mosaic = np.empty(linear.shape[:2], np.uint16)
