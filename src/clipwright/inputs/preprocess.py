@@ -54,7 +54,8 @@ def normalise(squares: np.ndarray, spec: InputSpec) -> np.ndarray:
     mean = np.asarray(spec.mean, np.float32)[:, None, None]
     std = np.asarray(spec.std, np.float32)[:, None, None]
     pixels = np.empty((len(squares), 3, *squares.shape[1:3]), np.float32)
-    for square, planes in zip(squares, pixels, strict=True):  # one by one they stay in the cache: five times faster
+    for number, square in enumerate(squares):  # one by one they stay in the cache: five times faster
+        planes = pixels[number]
         planes[...] = np.ascontiguousarray(square.transpose(2, 0, 1))  # bytes are turned faster than floats
         planes /= np.float32(255)
         planes -= mean
