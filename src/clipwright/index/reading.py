@@ -76,7 +76,7 @@ def thumbnail(image: Image.Image) -> bytes:
     long = max(image.size)
     if long > THUMBNAIL_SIDE:
         size = tuple(max(1, round(side * THUMBNAIL_SIDE / long)) for side in image.size)
-        image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+        image = image.resize(size, Image.Resampling.HAMMING, reducing_gap=2.0)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=78)
     return file.getvalue()
