@@ -72,9 +72,7 @@ class Distribution:
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def make_collection(
-    folder: Path, rows: int, space_id: str, model: str, background: np.ndarray | None = None
-) -> Path:
+def make_collection(folder: Path, rows: int, space_id: str, model: str, background: np.ndarray | None = None) -> Path:
     """The database in a folder, made if it is not there."""
     database = folder / "photos.db"
     if database.exists():

@@ -44,7 +44,8 @@ def _rows_by_columns(matrix: np.ndarray, packed: PackedMatrix, columns: int, dty
 
     products = np.empty((len(matrix), columns), dtype)
     threads = max(1, min(os.cpu_count() or 1, len(matrix) // _ROWS_A_THREAD))
-    if not len(matrix):
+    if not matrix.size:
+        products.fill(0)
         return products
     if threads == 1:
         products[:] = numkong.dots_packed(matrix, packed)

@@ -33,8 +33,8 @@ class Segment:
     background: np.ndarray
     """(R, K) float32: tasks.relevance.background_statistics."""
     columns: Columns
-    sketches: np.ndarray | None
-    """(R, d) int8, where the space is large enough to need them."""
+    sketches: tuple[np.ndarray, np.ndarray] | None
+    """Heads and tails (sketch.py), where the space is large enough to need them."""
     hides: np.ndarray
     """(H,) int64, rising: photographs that segments before this one no longer speak of."""
 
@@ -50,9 +50,8 @@ class Segment:
         """From a file that write_segment wrote."""
         arrays, facts = opened.arrays, opened.facts
         columns = Columns.from_arrays(arrays, facts["cameras"], facts["lenses"])
-        return cls(
-            arrays["ids"], arrays["vectors"], arrays["background"], columns, arrays.get("sketches"), arrays["hides"]
-        )
+        sketches = (arrays["heads"], arrays["tails"]) if "heads" in arrays else None
+        return cls(arrays["ids"], arrays["vectors"], arrays["background"], columns, sketches, arrays["hides"])
 
 
 def segment_in_memory(space: SpaceRows, since: int | None, hides: np.ndarray, projection: Projection | None) -> Segment:
@@ -103,9 +102,10 @@ def write_segment(
             projection = Projection.of(sample)
             writer.add({"mean": projection.mean, "directions": projection.directions})
         if projection is not None:
-            writer.begin("sketches", "i1", projection.directions.shape[1:])
-            for vectors in _read_again(temporary, shape):
-                writer.append(projection.sketch(vectors))
+            sketches = [projection.sketch(vectors) for vectors in _read_again(temporary, shape)]
+            nothing = projection.sketch(np.empty((0, space.embed_dim), np.float16))
+            for name, parts in zip(("heads", "tails"), zip(nothing, *sketches, strict=True), strict=True):
+                writer.add({name: np.concatenate(parts)})
         described = Columns.of(columns)
         empty = background_statistics(np.empty((0, space.embed_dim), np.float32), space.background)
         writer.add(described.as_arrays())

@@ -15,9 +15,9 @@ from clipwright.errors import IndexFileError
 from clipwright.index.store import NOT_DISPLACED
 
 _CHANGED = """
-SELECT photo FROM vectors WHERE space = :space AND serial > :since
-UNION SELECT id FROM photos WHERE serial > :since
-UNION SELECT photo FROM gone WHERE serial > :since
+SELECT photo FROM vectors INDEXED BY vectors_by_serial WHERE space = :space AND serial > :since
+UNION SELECT id FROM photos INDEXED BY photos_by_serial WHERE serial > :since
+UNION SELECT photo FROM gone INDEXED BY gone_by_serial WHERE serial > :since
 """
 _ROWS = f"""
 SELECT photo, vector, path, taken, camera, lens, latitude, longitude, width * height
@@ -69,8 +69,8 @@ class SpaceRows:
 
     def changed(self, since: int) -> np.ndarray:
         """Ids of photographs that came, changed or went after a serial, in their order: (C,) int64."""
-        rows = self.connection.execute(f"{_CHANGED} ORDER BY 1", {"space": self.id, "since": since})
-        return np.fromiter((photo for (photo,) in rows), np.int64)
+        rows = self.connection.execute(_CHANGED, {"space": self.id, "since": since})
+        return np.sort(np.fromiter((photo for (photo,) in rows), np.int64))
 
     def rows(self, since: int | None = None) -> Iterator[Row]:
         """All photographs with a vector, or those of them that changed after a serial; by id."""

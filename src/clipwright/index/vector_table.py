@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from clipwright.errors import DimensionError
 from clipwright.index.derived import Derived, open_derived
-from clipwright.index.dot_products import dot_products
+from clipwright.index.dot_products import dot_products, integer_dot_products
 from clipwright.index.filters import Filters
 
 CANDIDATES = 1000
@@ -16,8 +17,12 @@ CANDIDATES = 1000
 _SAMPLE_ROWS = 4096
 _GATHERED_ROWS = 32_768
 """Up to so many photographs that filters keep are compared exactly, wherever they lie."""
-_COMPARED_ROWS = 8192
+_COMPARED_ROWS = 4096
 """Of how many photographs, those with the nearest sketches, the vectors are compared."""
+_HEADS_SHARE = 16
+"""Tails of sketches are read of this part of the photographs, those with the nearest heads."""
+_THRESHOLD_ROWS = 16_384
+"""Of how many values a threshold for all is made."""
 
 
 class VectorTable:
@@ -116,12 +121,14 @@ class VectorTable:
         """Of photographs, or of all, the indices of some thousands that may be most similar to a vector."""
         projection = self._derived.projection
         assert projection is not None
-        scores = self._of_all([
-            projection.scores(segment.sketches, vector) for segment in self._segments if segment.sketches is not None
-        ])  # fmt: skip
-        if indices is None:
-            return _best(scores, _COMPARED_ROWS)
-        return np.asarray(indices[_best(scores[indices], _COMPARED_ROWS)])
+        heads, tails = zip(*(segment.sketches for segment in self._segments if segment.sketches), strict=True)
+        head, tail = projection.of_query(vector)
+        scores = self._of_all([integer_dot_products(of_one, head) for of_one in heads])
+        scores = scores if indices is None else scores[indices]
+        near = _about_best(scores, max(len(scores) // _HEADS_SHARE, 4 * _COMPARED_ROWS))
+        scores, indices = scores[near], near if indices is None else indices[near]
+        scores += integer_dot_products(self._gathered(self._places(indices), tails), tail)
+        return np.asarray(indices[_best(scores, _COMPARED_ROWS)])
 
     def _of_all(self, of_segments: list[np.ndarray]) -> np.ndarray:
         """What segments say of their places as (N, ...), a value for each index."""
@@ -132,14 +139,14 @@ class VectorTable:
         """(R, D) float16"""
         return self._gathered(places, [segment.vectors for segment in self._segments])
 
-    def _gathered(self, places: np.ndarray, of_segments: list[np.ndarray]) -> np.ndarray:
+    def _gathered(self, places: np.ndarray, of_segments: Sequence[np.ndarray]) -> np.ndarray:
         """Rows at places of what the segments hold."""
         if len(of_segments) == 1:
-            return np.asarray(of_segments[0][places])
+            return np.asarray(of_segments[0].take(places, axis=0))
         rows = np.empty((len(places), *of_segments[0].shape[1:]), of_segments[0].dtype)
         for start, array in zip(self._starts, of_segments, strict=False):
             here = (places >= start) & (places < start + len(array))
-            rows[here] = array[places[here] - start]
+            rows[here] = array.take(places[here] - start, axis=0)
         return rows
 
     def _places(self, indices: np.ndarray) -> np.ndarray:
@@ -170,3 +177,13 @@ def _best(values: np.ndarray, count: int) -> np.ndarray:
     if len(values) <= count:
         return np.arange(len(values))
     return np.flatnonzero(values >= np.partition(values, len(values) - count)[len(values) - count])
+
+
+def _about_best(values: np.ndarray, count: int) -> np.ndarray:
+    """Rows of about the count largest values, in the order of rows: of those above a threshold that a sample gives."""
+    sample = values[:: max(1, len(values) // _THRESHOLD_ROWS)]
+    rank = len(sample) - max(1, round(count * len(sample) / len(values)))
+    if rank <= 0:
+        return np.arange(len(values))
+    rows = np.flatnonzero(values >= np.partition(sample, rank)[rank])
+    return rows if len(rows) > count // 2 else _best(values, count)
