@@ -120,15 +120,15 @@ def collections_of(
         for kind, kept, most, times in (*kinds, (f"{name}, one class", 1, 60, 40)):
             for _ in range(times):
                 inside = np.isin(dataset.labels, random.permutation(classes)[:kept])
-                chosen = random.permutation(np.flatnonzero(inside))[:most]
-                if not len(chosen):  # a class of which training held out no picture
+                within, without = (random.permutation(np.flatnonzero(mask)) for mask in (inside, ~inside))
+                if not len(within):  # a class of which training held out no picture
                     continue
+                asking = max(1, len(within) // 10) if kept > 1 else 0
+                chosen, asked = within[asking:][:most], np.concatenate([within[:asking], without[:asking]])
                 truth = dataset.labels[chosen][None] == np.arange(classes)[:, None]
                 yield Collection(kind, images[chosen], texts, 0.0, truth.astype(np.int8))
-                if kept == 1:
+                if not asking:
                     continue
-                left = np.setdiff1d(np.arange(len(images)), chosen)
-                asked = random.permutation(left)[: 200 if most > 20 else 20]
                 truth = (dataset.labels[chosen][None] == dataset.labels[asked][:, None]).astype(np.int8)
                 yield Collection(f"picture queries: {kind}", images[chosen], images[asked], 1.0, truth)
                 both = images[asked] + texts[dataset.labels[asked]]
