@@ -238,8 +238,8 @@ def print_table(cosines: Scores, relevances: Scores, cosine: float) -> None:
     for kind in plain:
         one, two = measure(plain[kind], lambda _: cosine), measure(ours[kind], lambda _: 0.5)
         three = measure(ours[kind], lambda row: adaptive_cut(float(row.max()), len(row)))
-        first = [one.misses, one.false_hits, one.f1, area(plain[kind])]
-        second = [two.misses, two.false_hits, two.f1, area(ours[kind])]
+        first = [one.misses, one.false_hits, one.answered, one.f1, area(plain[kind])]
+        second = [two.misses, two.false_hits, two.answered, two.f1, area(ours[kind])]
         table[kind] = [first, second, [three.silent, three.answered, three.f1]]
         print_row(kind, table[kind])
     for title, pictures in (("**words, mean**", False), ("**with pictures, mean**", True)):
