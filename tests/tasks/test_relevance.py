@@ -67,10 +67,10 @@ def test_as_near_as_the_best_general_captions_is_even() -> None:
     assert answers[2] > 0.6
 
 
-def test_two_spreads_above_the_usual_pair_is_even_for_a_picture() -> None:
+def test_one_and_a_half_spreads_above_the_usual_pair_is_even_for_a_picture() -> None:
     collection = CollectionStatistics(0.1, 0.3, 0.5, 0.1)
     habits = QueryStatistics(1000, 0.5, 0.1, 1.0)
-    answers = relevance(np.array([0.5, 0.7, 0.9]), np.array([[0.0, 0.9]] * 3), collection, habits)
+    answers = relevance(np.array([0.5, 0.65, 0.8]), np.array([[0.0, 0.9]] * 3), collection, habits)
     assert answers == pytest.approx([1 / (1 + math.exp(4)), 0.5, 1 / (1 + math.exp(-4))])
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from clipwright.errors import ClipwrightError, ImageError, QueryError
+from clipwright.errors import ClipwrightError, Failure, ImageError, QueryError
 from clipwright.inputs.images import IMAGE_SUFFIXES, ImageSource
 
 if TYPE_CHECKING:
@@ -197,8 +197,6 @@ def _embed_terms(
 def _embed_pictures(
     pictures: list[tuple[TermKind, str]], embedder: Embedder, uploads: Mapping[str, ImageSource]
 ) -> list[np.ndarray]:
-    from clipwright.errors import Failure
-
     sources = [_open(kind, value, uploads) for kind, value in pictures]
     vectors = []
     for (_, value), (_, result) in zip(pictures, embedder.stream_images(sources), strict=True):

@@ -17,7 +17,7 @@ BEST = 5
 USUAL_SPREAD = 0.45
 """Of a query's similarities over a collection, where the mean and the best of the captions are 1 apart."""
 _SLOPE = 4.0
-_PICTURE_SPREADS = 2.0
+_PICTURE_SPREADS = 1.5
 """Spreads above the usual similarity of two pictures at which one is as relevant as not."""
 _TRUSTED = 100
 """Photographs at which what they say of a query counts half."""
@@ -63,10 +63,13 @@ def collection_statistics(sample: np.ndarray, backgrounds: np.ndarray) -> Collec
     pictures = np.asarray(sample[::step][:_PICTURES_COMPARED], np.float32)
     if len(pictures) < 2:
         return CollectionStatistics(mean, best, best, max(best - mean, _TINY))
-    pairs = (pictures @ pictures.T)[np.triu_indices(len(pictures), 1)].astype(np.float64)
-    usual = float(pairs.mean())
+    pairs = (pictures @ pictures.T).astype(np.float64)
+    np.fill_diagonal(pairs, 0)  # a picture with itself is no pair
+    count = len(pictures) * (len(pictures) - 1)
+    usual = float(pairs.sum()) / count
+    spread = math.sqrt(max(float(np.square(pairs).sum()) / count - usual**2, 0.0))
     # Of a handful of pictures the spread is chance: never take less than a tenth of the way to the same picture.
-    return CollectionStatistics(mean, best, usual, max(float(pairs.std()), (1 - usual) / 10, _TINY))
+    return CollectionStatistics(mean, best, usual, max(spread, (1 - usual) / 10, _TINY))
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def relevance(
     """The relevance of pictures to a query from their similarities (R,) and backgrounds (R, K): (R,) float32, 0 to 1.
 
     At 0.5 a picture is as near to words as to the general captions that suit it best, once the query's own habits in
-    the collection are taken off; and as near to a picture as two spreads above the usual pair of pictures.
+    the collection are taken off; and as near to a picture as one and a half spreads above the usual pair of pictures.
     """
     words, pictures = 1 - query.picture_share, query.picture_share
     captions_unit = max(collection.captions_best - collection.captions_mean, _TINY)
