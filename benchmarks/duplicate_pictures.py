@@ -118,7 +118,7 @@ def copy(image: Image.Image, kind: str, random: np.random.Generator) -> bytes:
 def cropped(image: Image.Image, share: float, random: np.random.Generator) -> Image.Image:
     """Without a share of each side, from a random place."""
     width, height = round(image.width * (1 - share)), round(image.height * (1 - share))
-    left, top = random.integers(image.width - width + 1), random.integers(image.height - height + 1)
+    left, top = int(random.integers(image.width - width + 1)), int(random.integers(image.height - height + 1))
     return image.crop((left, top, left + width, top + height))
 
 

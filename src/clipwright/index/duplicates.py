@@ -5,15 +5,12 @@ docs/concepts/duplicates.md tells how the kinds are told apart, with measured pr
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
-from clipwright.errors import IndexFileError
 from clipwright.index.duplicate_candidates import Pairs, same_bands, same_cells, same_moments
 from clipwright.index.likeness import (
     SAME_MOMENT,
@@ -29,6 +26,7 @@ from clipwright.index.likeness import (
     says_something,
     within,
 )
+from clipwright.index.photo_columns import PhotoColumns, Vectors
 
 DuplicateKind = Literal["same file", "same picture", "similar shot"]
 DUPLICATE_KINDS: tuple[DuplicateKind, ...] = get_args(DuplicateKind)
@@ -38,11 +36,8 @@ SECONDS = 30.0
 ASPECT = 1.12
 """By how much the aspects of two versions of a picture may differ: a tenth of one side may have been cropped away."""
 SAMPLE_ROWS = 4096
-CHUNK = 16_384
+CHUNK = 4096
 """Pairs that are compared by their vectors at once."""
-
-Vectors = Callable[[np.ndarray], np.ndarray]
-"""Rows of PhotoColumns (R,) to their unit vectors (R, D) float32; zeros where a photograph has none."""
 
 
 @dataclass(frozen=True)
@@ -54,79 +49,10 @@ class DuplicateGroup:
     """Ids, best first: most pixels, then oldest. Every one is near to the first, not only to some other one."""
 
 
-@dataclass(frozen=True)
-class PhotoColumns:
-    """What is known of N photographs, a column each."""
-
-    ids: np.ndarray
-    """(N,) int64, different ones."""
-    content: np.ndarray
-    """(N, 2) uint64: the 16 bytes of the content hash."""
-    hashes: np.ndarray
-    """(N,) uint64 perceptual hashes; 0 where there is none, as for a picture that shows nothing."""
-    width: np.ndarray
-    """(N,) int32, of the upright picture."""
-    height: np.ndarray
-    taken: np.ndarray
-    """(N,) float64 seconds; NaN: not known."""
-    camera: np.ndarray
-    """(N,) int32: a number for each camera's name; -1: not known."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def take(self, rows: np.ndarray) -> PhotoColumns:
-        return PhotoColumns(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
-
-
-def read_columns(database: Path) -> PhotoColumns:
-    """The columns of all photographs of an index, by id. The file is only read. Raises IndexFileError."""
-    names = "id, content_hash, perceptual_hash, width, height, taken, camera"
-    cameras: dict[str | None, int] = {None: -1}
-    content, rows = bytearray(), []
-    try:
-        connection = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)
-        try:
-            for number, whole, look, width, height, taken, camera in connection.execute(
-                f"SELECT {names} FROM photos ORDER BY id"
-            ):
-                content += whole
-                when = np.nan if taken is None else taken
-                rows.append((number, look or 0, width, height, when, cameras.setdefault(camera, len(cameras) - 1)))
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise IndexFileError(f"index {str(database)!r} cannot be read: {error}") from error
-    kinds = [("id", "i8"), ("look", "i8"), ("width", "i4"), ("height", "i4"), ("taken", "f8"), ("camera", "i4")]
-    table = np.array(rows, kinds)
-    return PhotoColumns(
-        ids=table["id"].copy(),
-        content=np.frombuffer(bytes(content), np.uint64).reshape(-1, 2),
-        hashes=table["look"].copy().view(np.uint64),
-        width=table["width"].copy(),
-        height=table["height"].copy(),
-        taken=table["taken"].copy(),
-        camera=table["camera"].copy(),
-    )
-
-
-def aligned_vectors(
-    photos: PhotoColumns, vector_ids: np.ndarray, rows: Callable[[np.ndarray], np.ndarray], embed_dim: int
-) -> Vectors:
-    """Vectors of photos out of a table of vectors in an order of its own: vector_ids (V,) says which row is whose."""
-    order = np.argsort(vector_ids)
-    if not len(order):
-        return lambda indices: np.zeros((len(indices), embed_dim), np.float32)
-    places = np.minimum(np.searchsorted(vector_ids, photos.ids, sorter=order), len(order) - 1)
-    row_of = np.where(vector_ids[order[places]] == photos.ids, order[places], -1)
-
-    def vectors(indices: np.ndarray) -> np.ndarray:
-        wanted = row_of[indices]
-        found = np.zeros((len(indices), embed_dim), np.float32)
-        found[wanted >= 0] = rows(wanted[wanted >= 0])
-        return found
-
-    return vectors
+Edges = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Pairs and how close they are: the better row, the worse row, a number that is larger for closer ones."""
+Standing = tuple[np.ndarray, np.ndarray]
+"""For each row the row that stands for it, and how close the two are."""
 
 
 def duplicate_groups(
@@ -157,13 +83,6 @@ def duplicate_groups(
         both = stands[better] & stands[worse]
         shot_of, _ = _nearest_representative(len(photos), better[both], worse[both], closeness[both])
         yield from _groups("similar shot", photos, shot_of)
-
-
-Edges = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Pairs and how close they are: the better row, the worse row, a number that is larger for closer ones."""
-
-
-Standing = tuple[np.ndarray, np.ndarray]
 
 
 def _of_rows(vectors: Vectors, rows: np.ndarray) -> Vectors:
@@ -230,7 +149,7 @@ def _joined(parts: list[Edges]) -> Edges:
 
 
 def _plausible(photos: PhotoColumns, telling: np.ndarray, way: Iterable[Pairs]) -> np.ndarray:
-    """Candidates that their hashes and cameras leave possible, as one number each: (P,) int64."""
+    """Candidates that hashes, clocks and cameras leave possible, as one number each: better * N + worse, int64."""
     widest = max(limit.bits for limit in SAME_MOMENT)
     kept = [np.empty(0, np.int64)]
     for better, worse in way:
@@ -259,9 +178,11 @@ def _same_picture(
     photos: PhotoColumns, telling: np.ndarray, better: np.ndarray, worse: np.ndarray,
     bits: np.ndarray, distances: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
+    """Which pairs are one picture: near, of like shape, and of one moment where both say when."""
     near = within(SAME_PICTURE, bits, distances) | (np.isnan(distances) & (bits <= SAME_PICTURE_BITS_ALONE))
-    aspects = (photos.width[better] * photos.height[worse]) / np.maximum(photos.height[better] * photos.width[worse], 1)
-    like_shape = (aspects <= ASPECT) & (aspects >= 1 / ASPECT)
+    aspects = photos.width / np.maximum(photos.height, 1)
+    stretch = aspects[better] / aspects[worse]
+    like_shape = (stretch <= ASPECT) & (stretch >= 1 / ASPECT)
     return np.asarray(near & like_shape & telling[better] & telling[worse] & ~_other_moment(photos, better, worse))
 
 
@@ -269,6 +190,7 @@ def _similar_shot(
     photos: PhotoColumns, telling: np.ndarray, better: np.ndarray, worse: np.ndarray,
     bits: np.ndarray, distances: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
+    """Which pairs are shots of one moment, or of one scene where one does not say when."""
     both_tell = telling[better] & telling[worse]
     one_moment = np.abs(photos.taken[better] - photos.taken[worse]) <= SECONDS  # False where one is not known
     unknown = np.isnan(distances)
