@@ -35,10 +35,11 @@ def real_hashes(data: Path) -> np.ndarray:
     return np.array(hashes, np.uint64)
 
 
-def make(folder: Path, hashes: np.ndarray, count: int, dimensions: int) -> None:
+def make(folder: Path, hashes: np.ndarray, count: int, dimensions: int) -> np.ndarray:
     """Writes photos.db and vectors.f16 (count, dimensions): of ten photographs, one is a copy and two are of bursts.
 
-    A burst has 300 shots; one photograph in 200 is flat; one in a hundred is the same file again.
+    One burst has 300 shots; one photograph in 200 is flat; one in a hundred is the same file again. Returns (count,)
+    the row of the photograph that each is a duplicate of: its own where it is none.
     """
     random = np.random.default_rng(7)
     kind = random.choice(4, count, p=[0.69, 0.1, 0.2, 0.01])  # a photograph, a copy, a further shot, the same file
@@ -89,6 +90,7 @@ def make(folder: Path, hashes: np.ndarray, count: int, dimensions: int) -> None:
     )
     connection.commit()
     connection.close()
+    return first
 
 
 def flipped(hashes: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
