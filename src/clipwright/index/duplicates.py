@@ -195,9 +195,13 @@ def _similar_shot(
     photos: PhotoColumns, telling: np.ndarray, better: np.ndarray, worse: np.ndarray,
     bits: np.ndarray, distances: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Which pairs are shots of one moment, or of one scene where one does not say when."""
+    """Which pairs are shots of one moment, or of one scene.
+
+    A date without a camera is often that of a scanner or a program, the same for pictures of many days.
+    """
     both_tell = telling[better] & telling[worse]
-    one_moment = np.abs(photos.taken[better] - photos.taken[worse]) <= SECONDS  # False where one is not known
+    one_camera = (photos.camera[better] >= 0) & (photos.camera[better] == photos.camera[worse])
+    one_moment = one_camera & (np.abs(photos.taken[better] - photos.taken[worse]) <= SECONDS)
     unknown = np.isnan(distances)
     bits_that_tell = np.where(both_tell, bits, 0)  # of flat pictures of one moment the embedding decides
     near_in_time = within(SAME_MOMENT, bits_that_tell, distances) | (
