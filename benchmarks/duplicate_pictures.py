@@ -10,10 +10,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageEnhance
+
+from clipwright.index.perceptual_hash import perceptual_hash
 
 SCENE = (600, 450)
 FRAME = 0.9
@@ -43,10 +46,21 @@ class Picture:
     camera: str | None
 
 
-def photographs(parquet: str, start: int = 0, count: int | None = None) -> list[bytes]:
+def photographs(parquet: Path) -> list[bytes]:
     """The encoded pictures of a data set's rows."""
-    rows = pq.read_table(parquet, columns=["image"]).slice(start, count)["image"].to_pylist()
-    return [row["bytes"] for row in rows]
+    return [row["bytes"] for row in pq.read_table(parquet, columns=["image"])["image"].to_pylist()]
+
+
+def once(images: list[bytes]) -> list[bytes]:
+    """Without those whose hash is within 3 bits of an earlier one's: the data sets hold some pictures twice."""
+    hashes = [perceptual_hash(Image.open(io.BytesIO(image)).convert("RGB")) for image in images]
+    kept: list[int] = []
+    looks = np.zeros(len(images), np.uint64)
+    for place, look in enumerate(np.array(hashes, np.uint64)):
+        if not kept or np.bitwise_count(looks[: len(kept)] ^ look).min() > 3:
+            looks[len(kept)] = look
+            kept.append(place)
+    return [images[place] for place in kept]
 
 
 def collection(images: list[bytes], with_duplicates: int, pages: int, seed: int) -> Iterator[Picture]:
@@ -72,7 +86,7 @@ def collection(images: list[bytes], with_duplicates: int, pages: int, seed: int)
             shift = random.uniform(-0.03, 0.03, 2)
             turn = random.uniform(1, 2) * random.choice([-1, 1])
             shot = frame(scene, shift, turn, random.uniform(0.85, 1.18), random.uniform(2, 6), random)
-            when = None if taken is None else taken + later
+            when = None if taken is None else taken + later // 2  # the first within the same second
             yield Picture(saved(shot, "JPEG", 92), number, BURST, when, camera)
     for number in range(pages):
         yield Picture(saved(page(random), "PNG", 0), len(images) + number, ORIGINAL, None, None)
@@ -118,7 +132,7 @@ def copy(image: Image.Image, kind: str, random: np.random.Generator) -> bytes:
 def cropped(image: Image.Image, share: float, random: np.random.Generator) -> Image.Image:
     """Without a share of each side, from a random place."""
     width, height = round(image.width * (1 - share)), round(image.height * (1 - share))
-    left, top = random.integers(image.width - width + 1), random.integers(image.height - height + 1)
+    left, top = int(random.integers(image.width - width + 1)), int(random.integers(image.height - height + 1))
     return image.crop((left, top, left + width, top + height))
 
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from clipwright.index.likeness import centred
+from clipwright.index.likeness import EmbeddingScale, centred
 
 BANDS = 4
-AT_MOST = 256
+AT_MOST = 64
 """Better candidates that are kept of a photograph, for each way."""
 WINDOW = 4096
 """Of a crowded cell each photograph is compared with so many that are better and next to it in rank."""
@@ -24,6 +24,8 @@ CELL_MEMBERS = 300
 """Photographs for each cell's centre."""
 CELLS_OF_EACH = 3
 """A photograph is put into its nearest cells, so that neighbours on either side of a border meet."""
+AXES = 64
+"""Of the space in which the cells are told apart."""
 BLOCK = 4096
 
 Pairs = tuple[np.ndarray, np.ndarray]
@@ -60,21 +62,26 @@ def _runs(order: np.ndarray, ends: np.ndarray) -> Iterator[Pairs]:
 
 
 def same_cells(
-    vectors: Callable[[np.ndarray], np.ndarray], mean: np.ndarray, sample: np.ndarray, hashes: np.ndarray,
-    usable: np.ndarray, bits: int,
-) -> Iterator[Pairs]:  # fmt: skip
+    vectors: Callable[[np.ndarray], np.ndarray],
+    scale: EmbeddingScale,
+    hashes: np.ndarray,
+    usable: np.ndarray,
+    bits: int,
+) -> Iterator[Pairs]:
     """Pairs of usable rows in one cell of the vectors' space whose hashes differ in at most so many bits.
 
-    vectors gives (R, D) float32 of rows; sample (S,) are rows to take the cells' centres from.
+    vectors gives (R, D) float32 of rows. The cells' centres are pictures of the scale's sample, because these differ:
+    among centres taken at random a crowd of like pictures would have many, and fall apart.
     """
-    centres, basis = _centres(vectors(sample), mean, max(1, int(usable.sum()) // CELL_MEMBERS))
+    basis = _widest_axes(scale.vectors)
+    centres = scale.vectors[: max(1, int(usable.sum()) // CELL_MEMBERS)] @ basis
     rows = np.flatnonzero(usable)
     width = min(CELLS_OF_EACH, len(centres))
     lengths = (centres**2).sum(axis=1) / 2
     cells = np.empty((len(rows), width), np.int32)
     for start in range(0, len(rows), BLOCK):
         block = vectors(rows[start : start + BLOCK])
-        farness = lengths - (centred(block, mean) @ basis) @ centres.T
+        farness = lengths - (centred(block, scale.mean) @ basis) @ centres.T
         nearest = np.argpartition(farness, width - 1, axis=1)[:, :width]
         nearest[~np.any(block, axis=1)] = -1  # no vector, no cell
         cells[start : start + BLOCK] = nearest
@@ -85,12 +92,10 @@ def same_cells(
         yield from _near_hashes(rows[order[begin:end] // width], hashes, bits)
 
 
-def _centres(vectors: np.ndarray, mean: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centres of cells (C, P) in a space of fewer axes, and its basis (D, P): where the sample spreads most."""
-    sample = centred(vectors, mean)
-    _, axes = np.linalg.eigh(sample.T @ sample)
-    basis = np.ascontiguousarray(axes[:, ::-1][:, :64])
-    return (sample @ basis)[:count], basis
+def _widest_axes(vectors: np.ndarray) -> np.ndarray:
+    """(D, A): the axes along which (S, D) vectors spread most, A at most AXES."""
+    _, axes = np.linalg.eigh(vectors.T @ vectors)
+    return np.ascontiguousarray(axes[:, ::-1][:, :AXES])
 
 
 def _near_hashes(rows: np.ndarray, hashes: np.ndarray, bits: int) -> Iterator[Pairs]:

@@ -110,7 +110,7 @@ def _judged(photos: PhotoColumns, vectors: Vectors | None) -> tuple[Edges, Edges
         scale = EmbeddingScale.of(vectors(sample), photos.hashes[sample])
     ways = [same_bands(photos.hashes, telling), same_moments(photos.taken, SECONDS)]
     if vectors is not None and scale is not None:
-        ways.append(same_cells(vectors, scale.mean, sample, photos.hashes, telling, WIDEST_BITS))
+        ways.append(same_cells(vectors, scale, photos.hashes, telling, WIDEST_BITS))
     keys = np.unique(np.concatenate([np.empty(0, np.int64), *(_plausible(photos, telling, way) for way in ways)]))
     to_different = np.full(len(photos), np.nan, np.float32)
     found: list[list[Edges]] = [[], []]
@@ -167,11 +167,9 @@ def _other_camera(photos: PhotoColumns, a: np.ndarray, b: np.ndarray) -> np.ndar
 
 
 def _other_moment(photos: PhotoColumns, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether both say when and it is not the same: a copy keeps its moment, or loses it, or its part of a second."""
-    moments, others = photos.taken[a], photos.taken[b]
-    floors, other_floors = np.floor(moments), np.floor(others)
-    cut = (floors == other_floors) & ((moments == floors) | (others == other_floors))
-    return np.asarray(~np.isnan(moments) & ~np.isnan(others) & (moments != others) & ~cut)
+    """Whether both say when, and it is not the same: a copy keeps its moment or loses it."""
+    seconds = np.abs(photos.taken[a] - photos.taken[b])
+    return np.asarray(seconds > 0)  # False where one is not known
 
 
 def _same_picture(
@@ -180,19 +178,30 @@ def _same_picture(
 ) -> np.ndarray:  # fmt: skip
     """Which pairs are one picture: near, of like shape, and of one moment where both say when."""
     near = within(SAME_PICTURE, bits, distances) | (np.isnan(distances) & (bits <= SAME_PICTURE_BITS_ALONE))
+    near &= (bits <= SAME_PICTURE_BITS_ALONE) | ~_may_be_a_burst(photos, better, worse)
     aspects = photos.width / np.maximum(photos.height, 1)
     stretch = aspects[better] / aspects[worse]
     like_shape = (stretch <= ASPECT) & (stretch >= 1 / ASPECT)
     return np.asarray(near & like_shape & telling[better] & telling[worse] & ~_other_moment(photos, better, worse))
 
 
+def _may_be_a_burst(photos: PhotoColumns, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether two are of one size and one moment: many cameras take several shots within the second that they note."""
+    one_size = (photos.width[a] == photos.width[b]) & (photos.height[a] == photos.height[b])
+    return np.asarray(one_size & (photos.taken[a] == photos.taken[b]))
+
+
 def _similar_shot(
     photos: PhotoColumns, telling: np.ndarray, better: np.ndarray, worse: np.ndarray,
     bits: np.ndarray, distances: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Which pairs are shots of one moment, or of one scene where one does not say when."""
+    """Which pairs are shots of one moment, or of one scene.
+
+    A date without a camera is often that of a scanner or a program, the same for pictures of many days.
+    """
     both_tell = telling[better] & telling[worse]
-    one_moment = np.abs(photos.taken[better] - photos.taken[worse]) <= SECONDS  # False where one is not known
+    one_camera = (photos.camera[better] >= 0) & (photos.camera[better] == photos.camera[worse])
+    one_moment = one_camera & (np.abs(photos.taken[better] - photos.taken[worse]) <= SECONDS)
     unknown = np.isnan(distances)
     bits_that_tell = np.where(both_tell, bits, 0)  # of flat pictures of one moment the embedding decides
     near_in_time = within(SAME_MOMENT, bits_that_tell, distances) | (
@@ -211,7 +220,8 @@ def _nearest_representative(count: int, better: np.ndarray, worse: np.ndarray, c
     better, worse, closeness = better[order], worse[order], closeness[order]
     leads = np.ones(count, bool)
     starts, begins = np.unique(better, return_index=True)
-    for row, begin, end in zip(starts.tolist(), begins.tolist(), [*begins[1:].tolist(), len(better)], strict=True):
+    ends = np.append(begins, len(better))[1:]
+    for row, begin, end in zip(starts.tolist(), begins.tolist(), ends.tolist(), strict=True):
         if leads[row]:
             leads[worse[begin:end]] = False
     edges = leads[better] & ~leads[worse]

@@ -39,7 +39,7 @@ SAME_MOMENT = (Limit(20, 1.0),)
 """For two pictures that say that one camera took them within seconds."""
 SAME_MOMENT_BITS_ALONE = 12
 SAME_SCENE = (Limit(16, 0.4),)
-"""For two pictures of which one does not say when it was taken."""
+"""For two pictures of which one does not say when or with what it was taken."""
 WIDEST_BITS = max(limit.bits for limit in (*SAME_PICTURE, *SAME_SCENE))
 """What candidates that are not of one moment may differ in."""
 
