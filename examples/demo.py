@@ -80,7 +80,7 @@ def search(console: Console) -> None:
         ["search", "a person", "--index", index, "--top", "6", "--quiet", "--sheet", sheet],
     ):
         words = list(map(str, arguments))
-        console.print(f"\n$ clipwright {shlex.join(words)}", style="cyan", highlight=False)
+        console.print(f"\n$ clipwright {shlex.join(words)}", style="cyan", highlight=False, soft_wrap=True)
         subprocess.run([Path(sys.executable).with_name("clipwright"), *words], check=True)
 
 
