@@ -52,7 +52,7 @@ opened = time.perf_counter()
 query = np.load({query!r})
 indices, similarities = table.nearest(query, 1000)
 found = time.perf_counter()
-table.background(indices), table.sample()
+table.background(indices), table.rows(table.sample_indices())
 done = time.perf_counter()
 print(*(1000 * (b - a) for a, b in ((numpy_there, imported), (imported, opened), (opened, found), (found, done))))
 """
@@ -64,7 +64,7 @@ def megabytes():
     status = dict(line.split(":", 1) for line in open("/proc/self/status"))
     return [int(status[name].split()[0]) / 1000 for name in ("VmRSS", "VmHWM")]
 table = VectorTable.open(Path({database!r}), {space_id!r})
-table.sample()
+table.rows(table.sample_indices())
 for query in np.load({query!r}):
     indices, _ = table.nearest(query, 1000)
     table.background(indices)

@@ -55,7 +55,7 @@ def test_more_results_never_change_the_first(database: Path) -> None:
     assert found("a cat", "--index", database, "--top", "1") == found("a cat", "--index", database)[:1]
 
 
-def test_a_photograph_of_the_index_is_like_itself_and_needs_no_model(database: Path, tmp_path: Path) -> None:
+def test_what_is_like_a_photograph_of_the_index_needs_no_model_and_is_not_itself(database: Path, tmp_path: Path) -> None:
     photo = database.parent / "photos" / "green.jpg"
     code = (
         "import sys; from clipwright.cli import root\n"
@@ -64,7 +64,8 @@ def test_a_photograph_of_the_index_is_like_itself_and_needs_no_model(database: P
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "green.jpg" in done.stdout
+    assert "red.jpg" in done.stdout
+    assert "green.jpg" not in done.stdout
 
 
 def test_a_photograph_from_elsewhere_finds_its_like(database: Path, tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_a_photograph_that_cannot_be_copied_is_named_and_the_rest_are(
         (["a cat", "--sheet", "nowhere/sheet.png"], "there is no folder 'nowhere'"),
         (["a cat", "--top", "1001"], "1001 is not in the range"),
         (["a cat", "--model", "startr"], "did you mean 'starter'?"),
-        (["--like", "lost.jpg"], "lost.jpg: no such file"),
+        (["--like", "lost.jpg"], "'lost.jpg' of the query cannot be used: no such file"),
         (["--like", __file__], "not a picture"),
     ],
 )
