@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from clipwright.errors import ClipwrightError as ClipwrightError
     from clipwright.errors import Failure as Failure
     from clipwright.errors import ImageError as ImageError
+    from clipwright.index.filters import Filters as Filters
+    from clipwright.index.photo import Hit as Hit
+    from clipwright.index.photo_index import PhotoIndex as PhotoIndex
     from clipwright.inputs.input_spec import InputSpec as InputSpec
 
 __version__ = "0.1.0"
@@ -29,6 +32,9 @@ _HOMES = {
     "ClipwrightError": "errors",
     "Failure": "errors",
     "ImageError": "errors",
+    "Filters": "index.filters",
+    "Hit": "index.photo",
+    "PhotoIndex": "index.photo_index",
     "InputSpec": "inputs.input_spec",
 }
 __all__ = (
@@ -36,9 +42,12 @@ __all__ = (
     "ClipwrightError",
     "Embedder",
     "Failure",
+    "Filters",
+    "Hit",
     "ImageError",
     "InputSpec",
     "LabelScore",
+    "PhotoIndex",
     "classify",
     "load",
     "similarity",
