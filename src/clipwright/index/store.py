@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import sqlite3
@@ -28,6 +29,7 @@ PHOTO_COLUMNS = (
     "latitude, longitude"
 )
 """Of the table photos: what is said of a file and its content."""
+_ROWS_AT_ONCE = 600
 
 
 @dataclass(frozen=True)
@@ -162,21 +164,20 @@ class Store:
     def known_files(self, root: int, space: int) -> KnownFiles:
         """The photographs of a root (its id), and which of them have a vector in a space (its row)."""
         known = KnownFiles({}, array("q"), array("q"), array("q"), bytearray())
-        rows, ids, sizes, mtimes = known.rows, known.ids, known.sizes, known.mtimes_ns
         with self.reading() as connection:
-            for id_, path, size, mtime in connection.execute(
-                "SELECT id, path, size, mtime_ns FROM photos WHERE root = ?", (root,)
-            ):
-                rows[path] = len(ids)
-                ids.append(id_)
-                sizes.append(size)
-                mtimes.append(mtime)
+            found = connection.execute("SELECT path, id, size, mtime_ns FROM photos WHERE root = ?", (root,))
+            while some := found.fetchmany(_ROWS_AT_ONCE):
+                paths, ids, sizes, mtimes_ns = zip(*some, strict=True)
+                known.rows.update(zip(paths, itertools.count(len(known.ids)), strict=False))
+                known.ids.extend(ids)
+                known.sizes.extend(sizes)
+                known.mtimes_ns.extend(mtimes_ns)
             # The index alone is read: the table would bring every vector with it.
             embedded = connection.execute(
                 "SELECT photo FROM vectors INDEXED BY vectors_by_serial WHERE space = ?", (space,)
             )
-            with_vector = np.fromiter((photo for (photo,) in embedded), np.int64)
-        known.has_vector.extend(np.isin(np.frombuffer(ids, np.int64), with_vector).tobytes())
+            with_vector = np.fromiter(itertools.chain.from_iterable(embedded), np.int64)
+        known.has_vector.extend(np.isin(np.frombuffer(known.ids, np.int64), with_vector).tobytes())
         return known
 
     def has_photos(self, root: int) -> bool:
