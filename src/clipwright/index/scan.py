@@ -100,7 +100,7 @@ def _wanted(folder: bytes, entries: Entries, rules: list[Rules]) -> tuple[Entrie
         name = entry.name
         if name.startswith(b"."):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             lower = name.lower()
             foreign = lower in _SYSTEM_FOLDERS or lower.endswith(_PREVIEWS) or (is_library and lower not in _ORIGINALS)
             if not foreign and not (rules and is_ignored(entry.path, rules, is_folder=True)):
@@ -136,6 +136,13 @@ def _raw_file(path: bytes, about: os.stat_result) -> FoundFile | Failure:
     if raw.is_available():
         return FoundFile(path, about.st_size, about.st_mtime_ns)
     return Failure(Path(os.fsdecode(path)), "unsupported_format", raw.NEEDS_EXTRA)
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into what may not be looked at
+        return False
 
 
 def _name(entry: os.DirEntry[bytes]) -> bytes:
