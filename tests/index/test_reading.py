@@ -25,7 +25,7 @@ from tests.inputs.raw_files import dng
 from tests.support import REFERENCE
 
 SPEC = InputSpec(image_size=96, context_length=16, start_id=1, end_id=2, pad_id=0)
-PICTURES = sorted((REFERENCE / "pictures").iterdir())
+FILES = sorted((REFERENCE / "pictures").iterdir())
 
 
 def photograph(width: int, height: int) -> Image.Image:
@@ -60,7 +60,7 @@ def failure_of(path: Path) -> Failure:
     return result
 
 
-@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_exact_squares_are_the_embedders_own(path: Path) -> None:
     square = read(path).square
     assert square is not None
