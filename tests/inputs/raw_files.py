@@ -51,18 +51,19 @@ def tiff(directories: list[tuple[Tags, bytes]], exif: Tags | None = None) -> byt
     for number, (tags, picture) in reversed(list(enumerate(directories))):
         strip = len(file)
         file.extend(picture + b"\0" * (len(picture) % 2))
-        tags = {**tags, 273: long(strip), 279: long(len(picture))}
-        if number == 0:
-            if places:
-                tags[330] = long(*places)
-            if exif:
-                tags[34665] = long(add(exif))
-        places.insert(0, add(tags))
+        complete = {**tags, 273: long(strip), 279: long(len(picture))}
+        if number == 0 and places:
+            complete[330] = long(*places)
+        if number == 0 and exif:
+            complete[34665] = long(add(exif))
+        places.insert(0, add(complete))
     file[4:8] = struct.pack("<I", places[0])
     return bytes(file)
 
 
-def dng(picture: Image.Image, preview: Image.Image | None = None, orientation: int = 1, exif: Tags | None = None) -> bytes:
+def dng(
+    picture: Image.Image, preview: Image.Image | None = None, orientation: int = 1, exif: Tags | None = None
+) -> bytes:
     """A raw file whose sensor saw this picture through a Bayer pattern, with a preview as a JPEG beside it."""
     linear = (np.asarray(picture.convert("RGB"), np.float32) / 255) ** 2.2 * 65_535
     mosaic = np.empty(linear.shape[:2], np.uint16)

@@ -81,7 +81,7 @@ def _picture_batches(checkpoint: Checkpoint) -> Iterator[dict[str, np.ndarray]]:
     for start in range(0, _PICTURES, _BATCH):
         pictures = [dead_leaves(seed) for seed in range(start, min(start + _BATCH, _PICTURES))]
         squares = np.stack([prepare_image(picture, checkpoint.spec) for picture in pictures])
-        yield {IMAGE_INPUT: np.ascontiguousarray(normalise(squares, checkpoint.spec))}
+        yield {IMAGE_INPUT: normalise(squares, checkpoint.spec)}
 
 
 def _sentence_batches(checkpoint: Checkpoint, packed: bool) -> Iterator[dict[str, np.ndarray]]:
