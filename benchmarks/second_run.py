@@ -25,7 +25,6 @@ from clipwright.index.reading import ReadPhoto
 from clipwright.index.scan import FoundFile
 from clipwright.index.store import Store
 from clipwright.inputs.input_spec import InputSpec
-from machine import describe
 
 DIMENSIONS = 512
 FILES_PER_FOLDER = 200
@@ -88,7 +87,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--thumbnail-bytes", type=int, default=12_000)
     options = parser.parse_args()
-    print(f"{describe()}\n- {options.files:,} files, {options.rounds} rounds, files' names in the page cache\n")
     with tempfile.TemporaryDirectory() as name:
         root, database = Path(name, "photographs"), Path(name, "photos.db")
         make_files(root, options.files)
@@ -103,12 +101,16 @@ def main() -> None:
                 counts = index.update([root], NoModel())  # type: ignore[arg-type]
             runs.append(time.perf_counter() - start)
             assert (counts.found, counts.added, counts.removed) == (options.files, 0, 0), counts
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        from machine import describe  # which imports torch, and so stands after what is measured
+
+        print(f"{describe()}\n- {options.files:,} files, {options.rounds} rounds, files' names in the page cache\n")
         print("| | best, s | median, s |\n|---|---|---|")
         for what, seconds in (("bare walk", walks), ("second run", runs)):
             print(f"| {what} | {min(seconds):.3f} | {statistics.median(seconds):.3f} |")
         ratios = [run / walk for run, walk in zip(runs, walks, strict=True)]
         print(f"\nA second run takes {statistics.median(ratios):.2f} times as long as a bare walk (median of rounds).")
-        print(f"Peak resident memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB.")
+        print(f"Peak resident memory: {memory:,.0f} MB.")
 
 
 if __name__ == "__main__":

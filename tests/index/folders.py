@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -118,16 +118,22 @@ def as_nobody(test: Callable[[], None]) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def index_slowly(database: Path, folder: Path, milliseconds: int) -> None:
-    """What 'python -m tests.index.folders DATABASE FOLDER MILLISECONDS' does: indexes, and waits so long at each batch.
+def index_slowly(database: Path, folder: Path, pause: str, largest_file: str = "") -> None:
+    """What 'python -m tests.index.folders' does: indexes a folder in batches of 8.
 
-    Says 'begun' when the first batch is there, and 'done' at the end.
+    Waits before each batch so many milliseconds, or for a line on standard input if pause is "line". Says 'begun' when
+    the first batch is there, and 'done' at the end. With largest_file, files may not grow beyond so many bytes.
     """
+    if largest_file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest_file), int(largest_file)))
 
     def at_batch(embedded: int) -> None:
         if not embedded:
             print("begun", flush=True)
-        time.sleep(milliseconds / 1000)
+        if pause == "line":
+            sys.stdin.readline()
+        else:
+            time.sleep(int(pause) / 1000)
 
     with PhotoIndex.open(database) as index:
         index.update([folder], colour_embedder(ColourBackend(at_batch)), batch_size=8)
@@ -135,5 +141,4 @@ def index_slowly(database: Path, folder: Path, milliseconds: int) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    index_slowly(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    index_slowly(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

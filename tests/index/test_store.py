@@ -67,9 +67,14 @@ def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "photos.db", create=True)
     add_photos(store, 2)
     before = store.serial()
-    with pytest.raises(ZeroDivisionError), store.writing() as change:
-        changes.remove_photos(change, [1])
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with store.writing() as change:
+            changes.remove_photos(change, [1])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert store.serial() == before
     assert len(store.photos([1, 2])) == 2
 

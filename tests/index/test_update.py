@@ -354,8 +354,7 @@ def test_an_update_stopped_in_the_midst_of_renaming_goes_on(index: PhotoIndex, f
 
     with pytest.raises(KeyboardInterrupt):
         index.update([folder], colour_embedder(), batch_size=5, progress=at_progress)
-    counts, embedded = update(index, folder)
-    assert embedded == 0
+    assert update(index, folder)[1] == 0
     after = {folder / f"{number + 1:04}.png": number for number in range(10)}
     assert_in_line(index, {**after, folder / "0000.png": 500})
 

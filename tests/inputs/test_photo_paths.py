@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clipwright.errors import Failure
+from clipwright.inputs import raw
 from clipwright.inputs.photo_paths import find_photos
 
 
@@ -27,6 +28,13 @@ def test_files_are_taken_as_they_are_named() -> None:
     assert list(find_photos(named)) == named
 
 
+def test_raw_files_are_found_but_not_beside_their_jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    album(tmp_path, "IMG_1.CR2", "IMG_1.JPG", "IMG_2.NEF")
+    assert found(tmp_path) == ["IMG_1.JPG", "IMG_2.NEF"]
+    monkeypatch.setattr(raw, "is_available", lambda: False)
+    assert found(tmp_path) == ["IMG_1.JPG"]
+
+
 def test_pictures_of_a_folder_come_by_name_and_those_of_its_folders_after_them(tmp_path: Path) -> None:
     album(tmp_path, "b.jpg", "a.png", "trip/2.heic", "trip/1.webp", "art/x.avif", "art/deep/y.tif")
     assert found(tmp_path) == ["a.png", "b.jpg", "art/x.avif", "art/deep/y.tif", "trip/1.webp", "trip/2.heic"]
@@ -38,7 +46,7 @@ def test_the_ending_may_be_in_capitals(tmp_path: Path) -> None:
 
 
 def test_other_files_are_passed_over(tmp_path: Path) -> None:
-    album(tmp_path, "a.jpg", "a.jpg.txt", "notes.pdf", "jpg", "film.mp4", "raw.cr2")
+    album(tmp_path, "a.jpg", "a.jpg.txt", "notes.pdf", "jpg", "film.mp4")
     assert found(tmp_path) == ["a.jpg"]
 
 

@@ -128,7 +128,7 @@ def _bracket(glob: str, at: int) -> tuple[str, int] | None:
     """A class of characters as a regular expression, and where it ends; None where it has no end."""
     negated = glob[at : at + 1] in ("!", "^")
     at += negated
-    begun, members = at, []
+    begun, members = at, list[str]()
     while at < len(glob):
         if glob[at] == "]" and at > begun:
             if negated:

@@ -75,8 +75,8 @@ def thumbnail(image: Image.Image) -> bytes:
     """A small JPEG of an upright RGB picture, never larger than the picture itself."""
     long = max(image.size)
     if long > THUMBNAIL_SIDE:
-        size = tuple(max(1, round(side * THUMBNAIL_SIDE / long)) for side in image.size)
-        image = image.resize(size, Image.Resampling.HAMMING, reducing_gap=2.0)
+        width, height = (max(1, round(side * THUMBNAIL_SIDE / long)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=2.0)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=78)
     return file.getvalue()

@@ -16,8 +16,6 @@ from clipwright.inputs.images import IMAGE_SUFFIXES
 
 _RAW = frozenset(os.fsencode(suffix) for suffix in raw.RAW_SUFFIXES)
 _SUFFIXES = _RAW | frozenset(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
-_BESIDE_RAW = frozenset([b".jpg", b".jpeg", b".jpe", b".jfif", b".heic", b".heif"])
-"""What cameras and telephones write together with a raw file: the same shot."""
 
 _SYSTEM_FOLDERS = frozenset(
     [
@@ -100,7 +98,7 @@ def _wanted(folder: bytes, entries: Entries, rules: list[Rules]) -> tuple[Entrie
         name = entry.name
         if name.startswith(b"."):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             lower = name.lower()
             foreign = lower in _SYSTEM_FOLDERS or lower.endswith(_PREVIEWS) or (is_library and lower not in _ORIGINALS)
             if not foreign and not (rules and is_ignored(entry.path, rules, is_folder=True)):
@@ -117,7 +115,7 @@ def _wanted(folder: bytes, entries: Entries, rules: list[Rules]) -> tuple[Entrie
 def _found(entries: Entries) -> Iterator[FoundFile | Failure]:
     """What the file system says of the pictures of one folder, without a raw file beside its JPEG."""
     raws = {entry.name for entry in entries if _suffix(entry.name) in _RAW}
-    shots = {_stem(entry.name) for entry in entries if _suffix(entry.name) in _BESIDE_RAW} if raws else ()
+    spare = raw.beside_their_pictures([os.fsdecode(entry.name) for entry in entries]) if raws else ()
     for entry in entries:
         try:
             about = entry.stat()
@@ -128,7 +126,7 @@ def _found(entries: Entries) -> Iterator[FoundFile | Failure]:
             continue  # a pipe or a device
         if entry.name not in raws:
             yield FoundFile(entry.path, about.st_size, about.st_mtime_ns)
-        elif _stem(entry.name) not in shots:
+        elif os.fsdecode(entry.name) not in spare:
             yield _raw_file(entry.path, about)
 
 
@@ -138,16 +136,19 @@ def _raw_file(path: bytes, about: os.stat_result) -> FoundFile | Failure:
     return Failure(Path(os.fsdecode(path)), "unsupported_format", raw.NEEDS_EXTRA)
 
 
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into what may not be looked at
+        return False
+
+
 def _name(entry: os.DirEntry[bytes]) -> bytes:
     return entry.name
 
 
 def _suffix(name: bytes) -> bytes:
     return name[name.rfind(b".") :].lower()
-
-
-def _stem(name: bytes) -> bytes:
-    return name[: name.rfind(b".")].lower()
 
 
 def _failure(path: bytes, error: OSError) -> Failure:

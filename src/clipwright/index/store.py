@@ -29,7 +29,7 @@ PHOTO_COLUMNS = (
     "latitude, longitude"
 )
 """Of the table photos: what is said of a file and its content."""
-_ROWS_AT_ONCE = 200
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import re
@@ -185,11 +186,24 @@ def _load(image: Image.Image, at_least: int | None) -> None:
     if at_least is not None and image.format == "JPEG" and min(image.size) > at_least:
         image.draft(None, (at_least, at_least))
     PICTURES.claim(_decoded_size(image, stored))
+    _give_memory_back()
     if image.format == "TIFF":  # decoding one ends with reading its metadata once more
         with without_warnings():
             image.load()
     else:
         image.load()
+
+
+@functools.cache
+def _give_memory_back() -> None:
+    """Makes Pillow ask for the pixels of a large picture in one block.
+
+    The C library returns such a block to the system as soon as the picture is gone. In the blocks of 16 MiB that Pillow
+    asks for by itself, each thread would keep as much as its largest picture took, for good.
+    """
+    from PIL.Image import core  # type: ignore[attr-defined]
+
+    core.set_block_size(2**26)
 
 
 def _decoded_size(image: Image.Image, stored: int) -> int:

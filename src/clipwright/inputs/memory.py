@@ -10,16 +10,16 @@ from collections.abc import Iterator
 class MemoryBound:
     """Lets threads claim bytes up to a limit and makes the others wait.
 
-    A thread that claims more than the limit waits until it is alone, and then gets it. First come, first served: a
-    giant picture is not overtaken for ever by small ones. Who waits gives nothing back, so the oldest waiting thread
-    goes on when all others wait too.
+    A thread that claims more than the limit waits until it is alone, and then gets it. The threads are served in the
+    order in which their scopes began: a giant picture is not overtaken for ever by small ones, and nobody begins while
+    one that has begun waits for more. Who waits gives nothing back, so the first goes on when all others wait too.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._changed = threading.Condition()
-        self._held: dict[int, int] = {}  # by thread
-        self._waiting: dict[int, None] = {}  # threads, the oldest first
+        self._held: dict[int, int] = {}  # by thread, in the order in which their scopes began
+        self._waiting: set[int] = set()
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
@@ -40,17 +40,17 @@ class MemoryBound:
         """Waits until this thread may take so many bytes more. Only within a scope."""
         thread = threading.get_ident()
         with self._changed:
-            self._waiting[thread] = None
+            self._waiting.add(thread)
             self._changed.notify_all()  # who waits does not work: another may be alone now
             try:
                 self._changed.wait_for(lambda: self._may_take(thread, count))
                 self._held[thread] += count
             finally:
-                del self._waiting[thread]
+                self._waiting.remove(thread)
                 self._changed.notify_all()
 
     def _may_take(self, thread: int, count: int) -> bool:
-        if next(iter(self._waiting)) != thread:
+        if thread != next(other for other in self._held if other in self._waiting):
             return False
         at_work = (held for other, held in self._held.items() if other not in self._waiting)
         return sum(self._held.values()) + count <= self._limit or not any(at_work)

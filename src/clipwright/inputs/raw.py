@@ -6,8 +6,9 @@ import contextlib
 import functools
 import importlib.util
 import io
+import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,8 @@ RAW_SUFFIXES = frozenset(
 )
 """Lower-case endings of what cameras write when they keep what the sensor saw."""
 
+_SAME_SHOT = frozenset([".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif"])
+"""What cameras and telephones write together with a raw file."""
 NEEDS_EXTRA = "a camera's raw file; reading these needs the 'raw' extra: pip install 'clipwright[raw]'"
 
 _SMALLEST_PREVIEW = 640
@@ -76,6 +79,20 @@ class RawPicture:
 def is_available() -> bool:
     """Whether raw files can be read here."""
     return importlib.util.find_spec("rawpy") is not None
+
+
+def is_raw_name(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in RAW_SUFFIXES
+
+
+def beside_their_pictures(names: Collection[str]) -> set[str]:
+    """Those of the names in one folder that are raw files of a shot whose JPEG or HEIF lies there too."""
+    raws = [name for name in names if is_raw_name(name)]
+    if not raws:
+        return set()
+    parts = (os.path.splitext(name.lower()) for name in names)
+    shots = {stem for stem, suffix in parts if suffix in _SAME_SHOT}
+    return {name for name in raws if os.path.splitext(name.lower())[0] in shots}
 
 
 def is_raw(data: bytes) -> bool:
