@@ -5,10 +5,11 @@ Made by plain SQL, so that a million take minutes. Run: python benchmarks/made_u
 
 The distribution (`Distribution`): D = 512. Every picture's vector has the same part along one direction, so that two
 pictures' mean cosine is about 0.5 (the cone of a contrastive model). The rest is a mixture of 4,000 clusters whose
-sizes follow Zipf's law; half of it is the cluster's centre and half is the picture's own, and both are drawn with standard
-deviations that fall as 1 / sqrt(rank of the direction), so that 64 directions hold 73 % of the variance and 128 hold
-83 %. Text queries lie on a cone of their own (mean cosine to a picture about 0.15), with the concepts of one or two
-clusters and much of their own; picture queries are pictures of the collection with a tenth of their variance replaced.
+sizes follow Zipf's law. Half of it is the cluster's centre and half is the picture's own, and both are drawn with
+standard deviations that fall as 1 / sqrt(rank of the direction), so that 64 directions hold 73 % of the variance and
+128 hold 83 %. That is harder than real vectors are: of 23,000 photographs embedded by the starter, 64 of 256 directions
+hold 97 %. Text queries lie on a cone of their own (mean cosine to a picture about 0.15), with the concepts of one or
+two clusters and much of their own. Picture queries resemble pictures of the collection.
 """
 
 from __future__ import annotations
