@@ -4,11 +4,12 @@ Made by plain SQL, so that a million take minutes. Run: python benchmarks/made_u
 [--space-id ID --model NAME --background VECTORS.npy], which writes FOLDER/photos.db.
 
 The distribution (`Distribution`): D = 512. Every picture's vector has the same part along one direction, so that two
-pictures' mean cosine is about 0.5 (the cone of a contrastive model). The rest is a mixture of 4,000 clusters whose sizes
-follow Zipf's law; half of it is the cluster's centre and half is the picture's own, and both are drawn with standard
-deviations that fall as 1 / sqrt(rank of the direction), so that 64 directions hold 73 % of the variance and 128 hold
-83 %. Text queries lie on a cone of their own (mean cosine to a picture about 0.15), with the concepts of one or two
-clusters and much of their own; picture queries are pictures of the collection with a tenth of their variance replaced.
+pictures' mean cosine is about 0.5 (the cone of a contrastive model). The rest is a mixture of 4,000 clusters whose
+sizes follow Zipf's law. Half of it is the cluster's centre and half is the picture's own, and both are drawn with
+standard deviations that fall as 1 / sqrt(rank of the direction), so that 64 directions hold 73 % of the variance and
+128 hold 83 %. That is harder than real vectors are: of 23,000 photographs embedded by the starter, 64 of 256 directions
+hold 97 %. Text queries lie on a cone of their own (mean cosine to a picture about 0.15), with the concepts of one or
+two clusters and much of their own. Picture queries resemble pictures of the collection.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def _photographs(generator: np.random.Generator, first: int, count: int) -> Iter
             (year - 1970 + float(days[row])) * 31_556_952 if has[row, 0] else None,
             f"Maker Model {camera[row]}" if has[row, 1] else None,
             f"Lens {lens[row]} mm" if has[row, 1] else None,
-            *((float(latitude[row] + apart[row, 0]), float(longitude[row] + apart[row, 1])) if has[row, 2] else (None, None)),
+            float(latitude[row] + apart[row, 0]) if has[row, 2] else None,
+            float(longitude[row] + apart[row, 1]) if has[row, 2] else None,
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """How fast is search over many photographs, how good, and how much memory does it take?
 
 The collection is the one of made_up_collection.py, which tells its distribution. Half of the queries are text-like, off
-the pictures' cone, half are like pictures. Warm: the files are in the page cache, and so many queries were asked before.
+the pictures' cone, half are like pictures. Warm: the files are in the page cache and ten queries were asked before.
 Recall is of the ten nearest against comparing everything in float32. Timings of what a process does when it starts are
 of processes of their own.
 Run: python benchmarks/search_at_scale.py [--rows 1000000] [--folder /var/tmp/cw-index-1m] [--queries 200]
@@ -10,6 +10,7 @@ Run: python benchmarks/search_at_scale.py [--rows 1000000] [--folder /var/tmp/cw
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
 import subprocess
 import sys
@@ -149,11 +150,13 @@ def measure_filters(table: VectorTable, queries: np.ndarray) -> None:
         mask = table.matching(filters)
         assert mask is not None
         measured, recall = timed(
-            lambda query, filters=filters: table.nearest(query, 10, table.matching(filters)),
-            some,
-            ten_nearest(table, some, mask),
+            functools.partial(filter_and_search, table, filters), some, ten_nearest(table, some, mask)
         )
         row(f"{what}: {mask.sum():,} kept", f"{measured}, recall@10 {recall:.4f}")
+
+
+def filter_and_search(table: VectorTable, filters: Filters, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return table.nearest(query, 10, table.matching(filters))
 
 
 def ten_nearest(table: VectorTable, queries: np.ndarray, mask: np.ndarray | None = None) -> list[set[int]]:
@@ -162,7 +165,7 @@ def ten_nearest(table: VectorTable, queries: np.ndarray, mask: np.ndarray | None
     for start in range(0, len(table), 65_536):
         indices = np.arange(start, min(start + 65_536, len(table)))
         indices = indices if mask is None else indices[mask[indices]]
-        best.append((queries @ table.rows(indices).T))
+        best.append(queries @ table.rows(indices).T)
     similarities = np.concatenate(best, axis=1)
     kept = np.arange(len(table)) if mask is None else np.flatnonzero(mask)
     ten = min(10, len(kept))

@@ -198,6 +198,23 @@ def test_where_nothing_can_be_written_searches_work_in_memory(collection: Collec
     assert_finds_what_is_there(collection)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs limits as Unix has them")
+def test_where_the_disk_is_full_the_files_stay_as_they_were(collection: Collection) -> None:
+    before = stamps(collection)
+    collection.replace(range(100, 300))
+    code = (
+        "import resource, signal, sys\nfrom pathlib import Path\nfrom clipwright.index import derived\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "derived._REFRESH_ROWS, derived._LEAST_TAIL_ROWS = 5, 100\n"
+        f"derived.refresh(Path(sys.argv[1]), {SPACE_ID!r})\n"
+        f"assert len(derived.open_derived(Path(sys.argv[1]), {SPACE_ID!r}).segments) == 3\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(collection.database)], check=True)
+    assert stamps(collection) == before
+    assert_finds_what_is_there(collection)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs permissions as Unix has them")
 def test_a_reader_who_may_not_write_finds_what_is_there(collection: Collection, tmp_path: Path) -> None:
     collection.add(70)

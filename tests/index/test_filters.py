@@ -131,7 +131,7 @@ def test_what_a_file_does_not_say_is_not_found() -> None:
 def test_all_filters_together_are_as_in_plain_python() -> None:
     generator = np.random.default_rng(3)
     names = [None, "NIKON D90", "Nikon Z 6", "Canon EOS R", "ÉCLAIR"]
-    facts = [
+    facts: list[dict[str, Any]] = [
         {
             "taken": None if generator.random() < 0.2 else float(generator.integers(0, 100)),
             "camera": names[generator.integers(0, 5)],

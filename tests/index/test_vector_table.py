@@ -42,7 +42,7 @@ def found(
 ) -> list[int]:
     indices, similarities = table.nearest(vector, count, among, exact=exact)
     assert np.allclose(similarities, (table.rows(indices) @ vector), atol=1e-6)
-    return table.ids[indices].tolist()
+    return [int(id_) for id_ in table.ids[indices]]
 
 
 def test_a_space_without_photographs_finds_nothing(collection: Collection) -> None:

@@ -81,7 +81,7 @@ def write_segment(
     """Writes what changed after a serial, or all, to a file that appears whole or not at all.
 
     Sketches are made by the projection; or, of more rows than learn_above, by one that is learned of them and kept in
-    the file. Memory does not grow with the vectors. Raises OSError where the disk refuses.
+    the file. Of the vectors, no more than a block is held in memory. Raises OSError where the disk refuses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     ids: list[int] = []
