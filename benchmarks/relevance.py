@@ -229,9 +229,9 @@ def area(scores: Scores) -> float:
 
 
 def print_table(cosines: Scores, relevances: Scores, cosine: float) -> None:
-    print(
-        f"misses / false hits / F1 / ROC area; of --adaptive: silent / answered / F1. Cosine threshold {cosine:.2f}\n"
-    )
+    print("misses / false hits / answered / F1 / ROC area; of --adaptive: silent / answered / F1.")
+    print("answered: queries for what is absent that find something; silent: for what is there that find nothing.")
+    print(f"The cosine threshold is {cosine:.2f}.\n")
     print("| collections | cosine | relevance 0.5 | --adaptive |\n|---|---|---|---|")
     plain, ours = by_kind(cosines), by_kind(relevances)
     table = {}
