@@ -21,7 +21,7 @@ class FakeTable:
         return np.arange(min(len(self.vectors), 4096))
 
     def rows(self, indices: np.ndarray) -> np.ndarray:
-        return self.vectors[indices]
+        return np.asarray(self.vectors[indices])
 
     def nearest(
         self, vector: np.ndarray, count: int, among: np.ndarray | None = None, *, exact: bool = False

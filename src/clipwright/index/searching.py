@@ -80,7 +80,9 @@ def largest_space(store: Store) -> str:
     """The space_id of the space that most photographs have. Raises IndexFileError where there is none."""
     spaces = spaces_by_size(store)
     if not spaces:
-        raise IndexFileError(f"the index {str(store.path)!r} holds no photographs yet; 'clipwright index FOLDER' adds some")
+        raise IndexFileError(
+            f"the index {str(store.path)!r} holds no photographs yet; 'clipwright index FOLDER' adds some"
+        )
     return spaces[0].space_id
 
 
