@@ -55,9 +55,7 @@ def test_more_results_never_change_the_first(database: Path) -> None:
     assert found("a cat", "--index", database, "--top", "1") == found("a cat", "--index", database)[:1]
 
 
-def test_what_is_like_a_photograph_of_the_index_needs_no_model(
-    database: Path, tmp_path: Path
-) -> None:
+def test_what_is_like_a_photograph_of_the_index_needs_no_model(database: Path, tmp_path: Path) -> None:
     photo = database.parent / "photos" / "green.jpg"
     code = (
         "import sys; from clipwright.cli import root\n"

@@ -172,9 +172,9 @@ class _Parser:
         first = tokens[0]
         plain = all(token.kind == "word" for token in tokens)
         written = self.text[tokens[0].start : tokens[-1].end]
-        if first.prefix:  # file:"..."
+        if first.prefix:  # file:"...", as odd addresses are written too
             self._expect_alone(tokens)
-            return self._file(first, first.text, weight)
+            return self._picture(first, first.text, weight)
         if first.kind == "word" and first.text.startswith("file:"):
             if not plain:
                 self._fail(tokens[1], "after file: a path stands in quotes as a whole, or not at all")
