@@ -109,7 +109,7 @@ def run_rclip(command: str, data: Path, one: Path, folder: Path) -> Speed:
 def run_ours(model: Path, precision: str, threads: int, one: Path, folder: Path) -> Speed:
     """In one process, which has indexed one photograph before."""
     with tempfile.TemporaryDirectory() as place:
-        arguments = [model, one, folder, Path(place, "photos.db"), precision, str(threads)]
+        arguments = [str(each) for each in (model, one, folder, Path(place, "photos.db"), precision, threads)]
         done = subprocess.run([sys.executable, "-c", OURS, *arguments], capture_output=True, text=True, check=True)
     indexing, batches = done.stdout.split()
     return Speed(float(indexing), float(batches))
