@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _LOW = 2048.0
 """What the rest of a float32 after float16 is multiplied by, so that it is no subnormal of float16."""
-_ROWS_A_THREAD = 65_536
+_ROWS_A_THREAD = 32_768
 """Fewer are not worth a thread."""
 
 
@@ -32,10 +32,21 @@ def dot_products(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 
 def integer_dot_products(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """(R,) int32 of a matrix (R, d) int8 with a vector (d,) int8."""
+    """(R,) int32 of a matrix (R, d) int8, contiguous, with a vector (d,) int8.
+
+    Two rows are taken as one of twice the length, and the vector stands in either half of it: short rows alone are
+    read from memory at three quarters of the speed.
+    """
     import numkong
 
-    return _rows_by_columns(matrix, numkong.dots_pack(vector[None]), 1, np.int32)[:, 0]
+    width, pairs = len(vector), len(matrix) // 2
+    halves = np.zeros((2, 2 * width), np.int8)
+    halves[0, :width] = halves[1, width:] = vector
+    products = np.empty(len(matrix), np.int32)
+    paired = matrix[: 2 * pairs].reshape(pairs, 2 * width)
+    products[: 2 * pairs] = _rows_by_columns(paired, numkong.dots_pack(halves), 2, np.int32).reshape(-1)
+    products[2 * pairs :] = matrix[2 * pairs :].astype(np.int32) @ vector.astype(np.int32)
+    return products
 
 
 def _rows_by_columns(matrix: np.ndarray, packed: PackedMatrix, columns: int, dtype: type[np.generic]) -> np.ndarray:
