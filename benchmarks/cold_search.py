@@ -72,8 +72,9 @@ def our_commands(kept: Path, sizes: list[int]) -> dict[str, Command]:
     commands: dict[str, Command] = {}
     for size in sizes:
         database = make_collection(kept / str(size), size, embedder.space_id, str(model.absolute()), background)
-        query = [QUERY, "--index", database, "--top", str(TOP)]
-        search: list[str | Path] = [Path(sys.executable).with_name("clipwright"), "search", *query]
+        clipwright = Path(sys.executable).with_name("clipwright")
+        search: list[str | Path] = [clipwright, "search", QUERY, "--index", database, "--top", str(TOP)]
+        commands[f"clipwright, {size:,}"] = (search, {}, kept)
     return commands
 
 
