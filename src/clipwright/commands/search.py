@@ -69,6 +69,7 @@ def command(
     from clipwright.commands.output import log_to_stderr
     from clipwright.index.photo_index import PhotoIndex
     from clipwright.index.query import Query
+    from clipwright.index.query_parser import parse_query
 
     text = " ".join(words)
     if bool(text.strip()) == (like is not None):
@@ -77,13 +78,13 @@ def command(
             " clipwright search 'beach + ./pool.jpg'"
         )
     log_to_stderr(settings.quiet)
+    asked = parse_query(text) if like is None else None  # before a model is opened
     with PhotoIndex.open(database, create=False) as index:
         known = index.photo_at(like) if like is not None else None
         # A photograph of the index brings its vector along: no model is needed.
         embedder = None if known and settings.model is None else _open_embedder(index, database, settings)
-        query = text if like is None else None if known else Query.of_file(like)
         hits = index.search(
-            query,
+            asked if like is None or known else Query.of_file(like),
             embedder,
             limit=top,
             threshold=threshold,
