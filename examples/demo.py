@@ -77,7 +77,7 @@ def search(console: Console) -> None:
         ["index", photographs, "--index", index, "--quiet"],
         ["search", "a cat", "--index", index, "--top", "3", "--quiet"],
         ["search", "an animal - cat", "--index", index, "--top", "3", "--quiet"],
-        ["search", "a person", "--index", index, "--top", "6", "--quiet", "--sheet", sheet],
+        ["search", "a rocket OR a motorcycle", "--index", index, "--top", "3", "--quiet", "--sheet", sheet],
     ):
         words = list(map(str, arguments))
         console.print(f"\n$ clipwright {shlex.join(words)}", style="cyan", highlight=False, soft_wrap=True)
