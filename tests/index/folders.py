@@ -89,16 +89,13 @@ def write_photos(folder: Path, count: int, first: int = 0) -> list[Path]:
 
 def vectors_by_path(database: Path, space_id: str = "colours") -> dict[bytes, np.ndarray]:
     """All vectors of a space, by the path of their photograph."""
-    store = Store.open(database)
-    try:
-        space = next(space.id for space in store.spaces() if space.space_id == space_id)
-        found: dict[bytes, np.ndarray] = {}
+    found: dict[bytes, np.ndarray] = {}
+    with Store.open(database) as store:
+        space = next((space.id for space in store.spaces() if space.space_id == space_id), 0)
         for ids, vectors in store.vectors_since(space, 0):
             photos = {photo.id: photo.path for photo in store.photos(ids.tolist())}
             found |= {photos[int(id_)]: vector for id_, vector in zip(ids, vectors, strict=True) if id_ in photos}
-        return found
-    finally:
-        store.close()
+    return found
 
 
 def as_nobody(test: Callable[[], None]) -> None:

@@ -37,12 +37,8 @@ def wait_for(process: subprocess.Popen[str], line: str) -> None:
 
 
 def is_sound(database: Path) -> bool:
-    store = Store.open(database)
-    try:
-        with store.reading() as connection:
-            return bool(connection.execute("PRAGMA integrity_check").fetchone() == ("ok",))
-    finally:
-        store.close()
+    with Store.open(database) as store, store.reading() as connection:
+        return bool(connection.execute("PRAGMA integrity_check").fetchone() == ("ok",))
 
 
 @pytest.mark.slow

@@ -66,14 +66,14 @@ def whole_again(database: Path, photographs: Path) -> bool:
 
 
 def test_a_sound_database_is_salvaged_without_loss(database: Path, caplog: pytest.LogCaptureFixture) -> None:
-    before, vectors = Store.open(database), vectors_by_path(database)
-    photos, serial = before.photos(range(COUNT + 1)), before.serial()
-    before.close()
+    vectors = vectors_by_path(database)
+    with Store.open(database) as store:
+        photos, serial = store.photos(range(COUNT + 1)), store.serial()
     salvage(database)
-    after = Store.open(database)
-    assert after.photos(range(COUNT + 1)) == photos
-    assert after.thumbnail(7) is not None
-    assert after.serial() == serial + 1
+    with Store.open(database) as store:
+        assert store.photos(range(COUNT + 1)) == photos
+        assert store.thumbnail(7) is not None
+        assert store.serial() == serial + 1
     salvaged = vectors_by_path(database)
     assert all(np.array_equal(vectors[path], salvaged[path]) for path in vectors)
     assert f"{COUNT:,} photographs, {COUNT:,} vectors and {COUNT:,} thumbnails were salvaged; the old" in caplog.text
@@ -91,13 +91,11 @@ def test_overwritten_pages_cost_only_what_was_on_them(
     assert kept.read_bytes() == damaged
     assert str(kept) in caplog.text
     assert not (database.parent / "photos.db.derived").exists()
-    store = Store.open(database)
-    with store.reading() as connection:
+    with Store.open(database) as store, store.reading() as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         (known,) = connection.execute("SELECT COUNT(*) FROM photos").fetchone()
         (gone,) = connection.execute("SELECT COUNT(*) FROM gone").fetchone()
     assert known + gone == COUNT
-    store.close()
     assert whole_again(database, photographs)
 
 
@@ -107,10 +105,8 @@ def test_every_single_page_but_the_first_can_be_lost(database: Path, photographs
         database.write_bytes(sound)
         overwrite(database, [page])
         kept = salvage(database)
-        store = Store.open(database)
-        with store.reading() as connection:
+        with Store.open(database) as store, store.reading() as connection:
             (known,) = connection.execute("SELECT COUNT(*) FROM photos").fetchone()
-        store.close()
         most_lost = max(most_lost, COUNT - known)
         kept.unlink()
     assert 0 < most_lost <= COUNT
@@ -119,7 +115,7 @@ def test_every_single_page_but_the_first_can_be_lost(database: Path, photographs
 def test_an_update_that_meets_damage_salvages_and_goes_on(
     database: Path, photographs: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Store.open(database).reading() as connection:
+    with Store.open(database) as store, store.reading() as connection:
         (root_page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'photos_by_root'").fetchone()
     overwrite(database, [root_page - 1])
     assert whole_again(database, photographs)
@@ -128,7 +124,7 @@ def test_an_update_that_meets_damage_salvages_and_goes_on(
 
 
 def test_damage_that_a_reader_meets_is_salvaged_by_the_next_update(database: Path, photographs: Path) -> None:
-    with Store.open(database).reading() as connection:
+    with Store.open(database) as store, store.reading() as connection:
         (root_page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'thumbnails'").fetchone()
     overwrite(database, [root_page - 1])
     with PhotoIndex.open(database, create=False) as index:
@@ -145,7 +141,8 @@ def test_damage_that_a_reader_meets_is_salvaged_by_the_next_update(database: Pat
 @pytest.mark.parametrize("size", [100, PAGE_SIZE])
 @pytest.mark.parametrize("content", [b"\0", b"\xa7"])
 def test_a_lost_beginning_costs_nothing(database: Path, photographs: Path, size: int, content: bytes) -> None:
-    before = Store.open(database).photos(range(COUNT + 1))
+    with Store.open(database) as store:
+        before = store.photos(range(COUNT + 1))
     with database.open("rb+") as file:
         file.write(content * size)
     with pytest.raises(DamagedIndexError):
@@ -165,7 +162,7 @@ def test_a_file_that_was_cut_off_is_salvaged(database: Path, photographs: Path) 
 def test_an_open_index_goes_on_with_the_salvaged_database(database: Path, photographs: Path) -> None:
     with PhotoIndex.open(database) as reader:
         reader.photos([1])
-        with Store.open(database).writing() as change:  # so that there is a log to tidy up
+        with Store.open(database) as store, store.writing() as change:  # so that there is a log to tidy up
             change.connection.execute("UPDATE photos SET lens = 'new' WHERE id = 5")
         salvage(database)
         assert reader.photos([5])[0].facts.lens == "new"

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +25,13 @@ from tests.index.folders import as_nobody, colour_embedder, vector_of
 FACTS = PhotoFacts(40, 30, "JPEG", 6, 1e9, "Camera", "Lens", 48.1, -11.5)
 
 
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Of an empty index, photos.db."""
+    with Store.open(tmp_path / "photos.db", create=True) as opened:
+        yield opened
+
+
 def add_photos(store: Store, count: int, first: int = 0) -> list[int]:
     """Photographs of one root, with vectors, in one transaction; their ids."""
     space = changes.ensure_space(store, colour_embedder())
@@ -37,8 +45,7 @@ def add_photos(store: Store, count: int, first: int = 0) -> list[int]:
     return ids
 
 
-def test_photographs_come_back_as_they_were_written(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "photos.db", create=True)
+def test_photographs_come_back_as_they_were_written(store: Store) -> None:
     ids = add_photos(store, 5)
     photos = store.photos([ids[3], 999, ids[0]])
     assert [photo.path for photo in photos] == [b"/p/3", b"/p/0"]
@@ -49,8 +56,7 @@ def test_photographs_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert store.photo_at(Path("/p/77")) is None
 
 
-def test_serials_tell_what_changed_since(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "photos.db", create=True)
+def test_serials_tell_what_changed_since(store: Store) -> None:
     first = add_photos(store, 10)
     serial = store.serial()
     second = add_photos(store, 3, first=10)
@@ -63,8 +69,7 @@ def test_serials_tell_what_changed_since(tmp_path: Path) -> None:
     assert list(store.vectors_since(space, store.serial())) == []
 
 
-def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "photos.db", create=True)
+def test_a_transaction_that_fails_leaves_nothing_behind(store: Store) -> None:
     add_photos(store, 2)
     before = store.serial()
 
@@ -79,16 +84,14 @@ def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert len(store.photos([1, 2])) == 2
 
 
-def test_ids_of_removed_photographs_are_not_given_again(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "photos.db", create=True)
+def test_ids_of_removed_photographs_are_not_given_again(store: Store) -> None:
     ids = add_photos(store, 3)
     with store.writing() as change:
         changes.remove_photos(change, ids)
     assert min(add_photos(store, 1)) > max(ids)
 
 
-def test_readers_see_one_moment_while_others_write(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "photos.db", create=True)
+def test_readers_see_one_moment_while_others_write(store: Store) -> None:
     ids = add_photos(store, 2)
     with store.reading() as connection:
         connection.execute("SELECT COUNT(*) FROM photos").fetchone()
@@ -97,8 +100,7 @@ def test_readers_see_one_moment_while_others_write(tmp_path: Path) -> None:
     assert len(store.photos(range(ids[0], ids[0] + 10))) == 5
 
 
-def test_many_threads_read_while_one_writes(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "photos.db", create=True)
+def test_many_threads_read_while_one_writes(store: Store) -> None:
     add_photos(store, 2)
     stop = threading.Event()
 
@@ -124,6 +126,8 @@ def test_two_that_make_an_index_at_once_get_the_same_one(tmp_path: Path) -> None
         stores = list(pool.map(lambda _: Store.open(tmp_path / "photos.db", create=True), range(8)))
     add_photos(stores[0], 3)
     assert all(store.serial() == stores[0].serial() for store in stores)
+    for store in stores:
+        store.close()
 
 
 def test_an_index_that_was_never_finished_is_made_again(tmp_path: Path) -> None:
@@ -133,7 +137,8 @@ def test_an_index_that_was_never_finished_is_made_again(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(IndexFileError, match="is empty"):
         Store.open(database)
-    add_photos(Store.open(database, create=True), 1)
+    with Store.open(database, create=True) as store:
+        add_photos(store, 1)
 
 
 def test_an_index_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
@@ -184,17 +189,16 @@ def test_an_index_can_be_read_where_nothing_may_be_written(left_open: bool) -> N
         Path(name).chmod(0o555)
 
         def read() -> None:
-            reader = Store.open(Path(name, "photos.db"))
-            assert len(reader.photos([1, 2, 3])) == 3
-            with pytest.raises(IndexFileError, match="permissions"), reader.writing():
-                pass
+            with Store.open(Path(name, "photos.db")) as reader:
+                assert len(reader.photos([1, 2, 3])) == 3
+                with pytest.raises(IndexFileError, match="permissions"), reader.writing():
+                    pass
 
         as_nobody(read)
         store.close()
 
 
-def test_an_open_index_notices_that_its_file_was_replaced(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "photos.db", create=True)
+def test_an_open_index_notices_that_its_file_was_replaced(store: Store, tmp_path: Path) -> None:
     add_photos(store, 3)
     other = Store.open(tmp_path / "other.db", create=True)
     add_photos(other, 1)

@@ -47,6 +47,11 @@ def update(index: PhotoIndex, *folders: Path, batch_size: int = 4) -> tuple[Upda
     return counts, backend.embedded
 
 
+def serial_of(index: PhotoIndex) -> int:
+    with Store.open(index.database) as store:
+        return store.serial()
+
+
 def id_at(index: PhotoIndex, path: Path) -> int:
     photo = index.photo_at(path)
     assert photo is not None, path
@@ -81,11 +86,11 @@ def test_each_photograph_gets_its_own_vector_and_facts(index: PhotoIndex, folder
 def test_an_update_without_changes_reads_and_writes_nothing(index: PhotoIndex, folder: Path) -> None:
     (folder / "broken.jpg").write_text("no picture")
     update(index, folder)
-    before = Store.open(index.database).serial()
+    before = serial_of(index)
     counts, embedded = update(index, folder)
     assert counts == UpdateCounts(found=11, still_failing=1)
     assert embedded == 0
-    assert Store.open(index.database).serial() == before
+    assert serial_of(index) == before
 
 
 def test_thumbnails_can_be_left_out(index: PhotoIndex, folder: Path) -> None:
@@ -184,7 +189,7 @@ def test_photographs_of_deleted_files_go(index: PhotoIndex, folder: Path) -> Non
     assert counts == UpdateCounts(found=9, removed=1)
     assert index.photos([gone]) == []
     assert index.thumbnail(gone) is None
-    with Store.open(index.database).reading() as connection:
+    with Store.open(index.database) as store, store.reading() as connection:
         assert [photo for (photo,) in connection.execute("SELECT photo FROM gone")] == [gone]
 
 
@@ -386,7 +391,7 @@ def test_a_change_of_variant_embeds_nothing_again(index: PhotoIndex, folder: Pat
 
 def test_a_space_keeps_the_background_captions(index: PhotoIndex, folder: Path) -> None:
     update(index, folder)
-    with Store.open(index.database).reading() as connection:
+    with Store.open(index.database) as store, store.reading() as connection:
         (background,) = connection.execute("SELECT background FROM spaces").fetchone()
     rows = np.frombuffer(background, "<f2").reshape(-1, 4)
     assert len(rows) > 50
