@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from clipwright.index import derived
-from clipwright.index.array_file import ArrayFile
+from clipwright.index.array_file import ArrayFile, ArrayFileWriter
 from clipwright.index.derived import derived_folder, refresh
 from clipwright.index.filters import Filters
 from clipwright.index.vector_table import VectorTable
@@ -158,6 +158,19 @@ def test_files_of_another_space_are_not_used(collection: Collection) -> None:
     assert len(VectorTable.open(collection.database, "other")) == 0
     refresh(collection.database, "other")
     assert_finds_what_is_there(collection)
+
+
+def test_files_of_another_version_of_clipwright_are_not_used(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ArrayFileWriter(folder(collection) / "base") as writer:
+        writer.add({"ids": np.arange(9)})
+        writer.finish({"serial": 1})
+    assert_finds_what_is_there(collection)
+    before = stamps(collection)
+    monkeypatch.setattr(derived, "HEAD_BYTES", 32)
+    VectorTable.open(collection.database, SPACE_ID)
+    assert stamps(collection) != before
 
 
 def test_files_of_a_newer_serial_are_not_used(collection: Collection) -> None:

@@ -24,7 +24,7 @@ from clipwright.atomic import remove_leftovers
 from clipwright.index.array_file import ArrayFile, DamagedArraysError
 from clipwright.index.database import connect, explained
 from clipwright.index.segment import Segment, projection_of, segment_in_memory, write_segment
-from clipwright.index.sketch import Projection
+from clipwright.index.sketch import HEAD_BYTES, TAIL_BYTES, Projection
 from clipwright.index.space_rows import SpaceRows
 from clipwright.tasks.relevance import BACKGROUND_COLUMNS
 
@@ -110,7 +110,7 @@ def _reading(database: Path, space_id: str) -> Iterator[SpaceRows]:
 
 def _open_files(folder: Path, *, whole: bool = False) -> _Files:
     base, tail = (_opened(folder / name, whole=whole) for name in ("base", "tail"))
-    if base is None or tail is None or tail.facts["follows"] != base.facts["token"]:
+    if base is None or tail is None or tail.facts.get("follows") != base.facts.get("token"):
         return _Files(base, None)
     return _Files(base, tail)
 
@@ -133,7 +133,7 @@ def _trusted(files: _Files, space: SpaceRows) -> _Files:
 
     def is_of_this(opened: ArrayFile | None) -> bool:
         return opened is not None and (
-            all(opened.facts[name] == value for name, value in _identity(space).items())
+            all(opened.facts.get(name) == value for name, value in _identity(space).items())
             and opened.facts["serial"] <= space.serial
             and space.agrees(opened.facts["witnesses"], opened.facts["serial"])
         )
@@ -149,6 +149,7 @@ def _identity(space: SpaceRows) -> dict[str, Any]:
         "embed_dim": space.embed_dim,
         "captions": zlib.crc32(space.background.tobytes()),
         "statistics": list(BACKGROUND_COLUMNS),
+        "sketch": [HEAD_BYTES, TAIL_BYTES],
     }
 
 

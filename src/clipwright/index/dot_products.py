@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 _LOW = 2048.0
 """What the rest of a float32 after float16 is multiplied by, so that it is no subnormal of float16."""
-_ROWS_A_THREAD = 32_768
+_ROWS_A_THREAD = 16_384
 """Fewer are not worth a thread."""
+_JOINED = 4
 
 
 def dot_products(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -34,18 +35,17 @@ def dot_products(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 def integer_dot_products(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """(R,) int32 of a matrix (R, d) int8, contiguous, with a vector (d,) int8.
 
-    Two rows are taken as one of twice the length, and the vector stands in either half of it: short rows alone are
-    read from memory at three quarters of the speed.
+    Four rows are taken as one of four times the length, and the vector stands in each quarter of it in turn: short
+    rows alone are read at less than the memory's speed.
     """
     import numkong
 
-    width, pairs = len(vector), len(matrix) // 2
-    halves = np.zeros((2, 2 * width), np.int8)
-    halves[0, :width] = halves[1, width:] = vector
+    width, longer = len(vector), len(matrix) // _JOINED
+    quarters = np.kron(np.eye(_JOINED, dtype=np.int8), vector)  # (4, 4 d)
     products = np.empty(len(matrix), np.int32)
-    paired = matrix[: 2 * pairs].reshape(pairs, 2 * width)
-    products[: 2 * pairs] = _rows_by_columns(paired, numkong.dots_pack(halves), 2, np.int32).reshape(-1)
-    products[2 * pairs :] = matrix[2 * pairs :].astype(np.int32) @ vector.astype(np.int32)
+    joined = matrix[: _JOINED * longer].reshape(longer, _JOINED * width)
+    products[: _JOINED * longer] = _rows_by_columns(joined, numkong.dots_pack(quarters), _JOINED, np.int32).reshape(-1)
+    products[_JOINED * longer :] = matrix[_JOINED * longer :].astype(np.int32) @ vector.astype(np.int32)
     return products
 
 

@@ -1,8 +1,8 @@
 """Sketches of vectors: a byte for each of the directions in which a collection varies most.
 
-Of a million photographs, the 48 bytes of each sketch's head tell the tenth or so that may be near to a query, the 80 of
-its tail which thousands of these; only they are compared exactly. The directions are the principal ones of a sample
-(PCA), so the first ones hold most of what tells pictures apart.
+Of a million photographs, the 64 bytes of each sketch's head tell the few in a hundred that may be near to a query, and
+the 64 of its tail which thousands of these; only they are compared exactly. The directions are the principal ones of a
+sample (PCA), so the first ones hold most of what tells pictures apart.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-HEAD_BYTES, TAIL_BYTES = 48, 80
+HEAD_BYTES, TAIL_BYTES = 64, 64
+"""Each a line of the processor's cache."""
 _DEVIATIONS = 4.0
 """How many standard deviations of the widest direction a byte spans to each side."""
 
@@ -36,13 +37,13 @@ class Projection:
         return cls(mean.astype(np.float32), np.ascontiguousarray(directions[:, kept] / step, np.float32))
 
     def sketch(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Heads (R, 48) and tails (R, 80) int8 of vectors (R, D) of any float type; fewer columns where D is less."""
+        """Heads and tails (R, 64) int8 of vectors (R, D) of any float type; fewer columns where D is less."""
         centred = np.asarray(vectors, np.float32) - self.mean
         sketches = np.rint(centred @ self.directions).clip(-127, 127).astype(np.int8)
         return np.ascontiguousarray(sketches[:, :HEAD_BYTES]), np.ascontiguousarray(sketches[:, HEAD_BYTES:])
 
     def of_query(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(48,) and (80,) int8 for a vector (D,): the sum of their products with a photograph's head and tail rises
+        """Two of (64,) int8 for a vector (D,): the sum of their products with a photograph's head and tail rises
         with its similarity."""
         projected = vector @ self.directions
         largest = float(np.abs(projected).max()) or 1.0
