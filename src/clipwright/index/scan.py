@@ -6,8 +6,8 @@ import os
 import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from clipwright.errors import Failure
 from clipwright.index.ignore import IGNORE_FILE, Rules, is_ignored, rules_in, rules_of
@@ -39,9 +39,8 @@ _LIBRARIES = (b".photoslibrary", b".photolibrary", b".migratedphotolibrary", b".
 _ORIGINALS = frozenset([b"originals", b"masters"])
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """A file that may be a picture, as the file system told of it."""
+class FoundFile(NamedTuple):
+    """A file that may be a picture, as the file system told of it. A tuple, as many are made."""
 
     path: bytes
     """Absolute, in the file system's own bytes."""
