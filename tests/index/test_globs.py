@@ -41,6 +41,7 @@ def matches(glob: tuple[bytes, ...], path: bytes) -> bool:
 @example([b"ab", b"a" * 40, b"b" * 70], b"a*")
 @example([b"aba"], b"/*ba*a")
 @example([b"a"], b"/a*a")
+@example([b"b\xc3\xa9"], b"b??")
 def test_paths_match_as_by_the_definition(tails: list[bytes], text: bytes) -> None:
     paths = [b"/" + tail.replace(b"//", b"/") for tail in tails]
     glob = parse_glob(text)

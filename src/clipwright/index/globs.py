@@ -12,7 +12,7 @@ import numpy as np
 
 from clipwright.errors import QueryError
 
-_ONE_CHARACTER = rb"(?:[\x00-\x2e\x30-\x7f]|[\xc0-\xff][\x80-\xbf]*|[\x80-\xbf])"
+_ONE_CHARACTER = rb"(?:[\x00-\x2e\x30-\x7f]|[\xc0-\xff][\x80-\xbf]*+|[\x80-\xbf])"
 """A character of UTF-8, not a slash; of names that are none, a byte."""
 _PATTERNS = {b"*": rb"[^/]*", b"**": rb".*", b"?": _ONE_CHARACTER}
 _NAME_WIDTHS = (32, 64, 128, 1024)
