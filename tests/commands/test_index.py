@@ -47,6 +47,15 @@ def test_new_changed_moved_and_removed_files_are_counted(photos: Path, database:
     assert counts(again.stdout) == NOTHING | {"changed": 1, "moved": 1, "removed": 1}
 
 
+def test_what_failed_before_is_not_counted_as_unchanged(photos: Path, database: Path, tiny_model: Path) -> None:
+    (photos / "lost.jpg").symlink_to(photos / "nowhere.jpg")
+    (photos / "empty.jpg").touch()
+    answer = run_cli("index", photos, "--index", database, "--model", tiny_model, "--quiet")
+    assert counts(answer.stdout) == NOTHING | {"new": 3, "failed": 2}
+    again = counts(run_cli("index", "--index", database).stdout)
+    assert again == NOTHING | {"unchanged": 3, "failed before and left alone": 2}
+
+
 def test_a_photograph_that_fails_is_named_and_counted_by_reason(
     photos: Path, database: Path, tiny_model: Path, bad_photos: dict[str, Path]
 ) -> None:

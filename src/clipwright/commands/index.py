@@ -152,7 +152,7 @@ def _print_counts(counts: UpdateCounts) -> None:
         "moved": counts.moved,
         "copied": counts.copied,
         "removed": counts.removed,
-        "unchanged": max(0, counts.found - touched),
+        "unchanged": counts.found - touched,
         "failed": counts.failed,
     }
     line = ", ".join(f"{count:,} {word}" for word, count in said.items())

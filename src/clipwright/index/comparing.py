@@ -21,6 +21,7 @@ class Comparison:
     offline: bool = False
     """Whether it is missing, cannot be listed, or has no photograph although it had some: all it held stays."""
     found: int = 0
+    """Files that may be pictures, and what cannot be looked at."""
     pending: list[FoundFile] = field(default_factory=list)
     """To be read: new, changed, or without a vector in the space that is asked for."""
     failing: int = 0
@@ -60,6 +61,7 @@ def compare(store: Store, scope: Scope, space: int, excludes: Sequence[str]) -> 
         found_again = path in met or not is_at_or_below(path, scope.within)
         if not found_again and not _is_held(path, blocked, held, scope.root.path):
             result.past_failures.append(path)
+    result.found += len(blocked)
     result.failing += len(blocked & failing.keys())
     result.obstacles = [failure for failure in result.obstacles if os.fsencode(failure.source) not in failing]
     return result

@@ -32,7 +32,7 @@ class UpdateCounts:
     """What an update did, in files."""
 
     found: int = 0
-    """Files that may be pictures, as the folders have them now."""
+    """Files that may be pictures, as the folders have them now, and what cannot be looked at."""
     added: int = 0
     """New content."""
     changed: int = 0
