@@ -19,7 +19,7 @@ _GATHERED_ROWS = 32_768
 """Up to so many photographs that filters keep are compared exactly, wherever they lie."""
 _COMPARED_ROWS = 4096
 """Of how many photographs, those with the nearest sketches, the vectors are compared."""
-_HEADS_SHARE = 32
+_HEADS_SHARE = 20
 """Tails of sketches are read of this part of the photographs, those with the nearest heads."""
 _THRESHOLD_ROWS = 16_384
 """Of how many values a threshold for all is made."""
