@@ -59,7 +59,7 @@ class OpenVinoBackend(GraphBackend[Any]):
         if request is None:
             request = self._tower(tower).create_infer_request()
             setattr(self._requests, tower, request)
-        return np.array(request.infer(inputs)[0])
+        return np.array(request.infer(inputs, share_inputs=True)[0])  # else inputs are copied first
 
     def _open(self, tower: Tower) -> Any:
         if self._shelf is not None:
