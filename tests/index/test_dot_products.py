@@ -28,10 +28,9 @@ def test_a_rows_products_do_not_depend_on_the_rows_around_it(monkeypatch: pytest
     chosen = generator.permutation(1000)[:37]
     assert np.array_equal(dot_products(matrix[chosen], vectors), whole[:, chosen])
     assert np.array_equal(dot_products(matrix, vectors, chosen), whole[:, chosen])
-    monkeypatch.setattr(module, "_BYTES_A_THREAD", 100_000)
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 40_000)
+    monkeypatch.setattr(module, "_BYTES_A_THREAD", 15_000)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 4_000)
     monkeypatch.setattr("os.cpu_count", lambda: 3)
-    monkeypatch.setattr(module, "_CHOSEN_BYTES_A_THREAD", 10_000)
     assert np.array_equal(dot_products(matrix, vectors), whole)
     assert np.array_equal(dot_products(matrix, vectors, chosen), whole[:, chosen])
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _LOW = 2048.0
 """What the rest of a float32 after float16 is multiplied by, so that it is no subnormal of float16."""
-_BYTES_A_THREAD, _CHOSEN_BYTES_A_THREAD = 16 << 20, 1 << 20
-"""Less is not worth a thread: of rows that lie one after the other, and of chosen ones."""
+_BYTES_A_THREAD = 16 << 20
+"""Less is not worth a thread."""
 _BLOCK_BYTES = 2 << 20
 _JOINED = 16
 
@@ -70,8 +70,7 @@ def _rows_by_columns(
         return products
     row_bytes = matrix.shape[1] * matrix.itemsize
     step = max(1, _BLOCK_BYTES // row_bytes)
-    worth = count * row_bytes // (_BYTES_A_THREAD if chosen is None else _CHOSEN_BYTES_A_THREAD)
-    threads = max(1, min(os.cpu_count() or 1, worth))
+    threads = max(1, min(os.cpu_count() or 1, count * row_bytes // _BYTES_A_THREAD))
 
     def part(number: int) -> None:
         end = count * (number + 1) // threads

@@ -17,9 +17,9 @@ CANDIDATES = 1000
 _SAMPLE_ROWS = 4096
 _GATHERED_ROWS = 32_768
 """Up to so many photographs that filters keep are compared exactly, wherever they lie."""
-_COMPARED_ROWS = 4096
+_COMPARED_ROWS = 3072
 """Of how many photographs, those with the nearest sketches, the vectors are compared."""
-_HEADS_SHARE = 20
+_HEADS_SHARE = 32
 """Tails of sketches are read of this part of the photographs, those with the nearest heads."""
 _THRESHOLD_ROWS = 16_384
 """Of how many values a threshold for all is made."""
