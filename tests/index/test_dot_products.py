@@ -27,9 +27,12 @@ def test_a_rows_products_do_not_depend_on_the_rows_around_it(monkeypatch: pytest
     whole = dot_products(matrix, vectors)
     chosen = generator.permutation(1000)[:37]
     assert np.array_equal(dot_products(matrix[chosen], vectors), whole[:, chosen])
-    monkeypatch.setattr(module, "_ROWS_A_THREAD", 100)
+    assert np.array_equal(dot_products(matrix, vectors, chosen), whole[:, chosen])
+    monkeypatch.setattr(module, "_BYTES_A_THREAD", 15_000)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 4_000)
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     assert np.array_equal(dot_products(matrix, vectors), whole)
+    assert np.array_equal(dot_products(matrix, vectors, chosen), whole[:, chosen])
 
 
 def test_no_rows_have_no_products() -> None:
@@ -46,6 +49,10 @@ def test_sketches_rank_nearly_as_vectors_do(embed_dim: int) -> None:
     for query in unit(generator.standard_normal((20, embed_dim)) * spread):
         head, tail = projection.of_query(query)
         scores = integer_dot_products(heads, head) + integer_dot_products(tails, tail)
+        chosen = np.arange(4999, 0, -7)
+        assert np.array_equal(
+            integer_dot_products(heads, head, chosen) + integer_dot_products(tails, tail, chosen), scores[chosen]
+        )
         assert np.array_equal(scores, heads.astype(np.int32) @ head + tails.astype(np.int32) @ tail)
         ranks = np.argsort(np.argsort(-scores))
         assert np.median(ranks[np.argsort(-(vectors @ query))[:10]]) < 100

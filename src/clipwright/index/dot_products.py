@@ -13,59 +13,75 @@ if TYPE_CHECKING:
 
 _LOW = 2048.0
 """What the rest of a float32 after float16 is multiplied by, so that it is no subnormal of float16."""
-_ROWS_A_THREAD = 16_384
-"""Fewer are not worth a thread."""
-_JOINED = 4
+_BYTES_A_THREAD = 16 << 20
+"""Less is not worth a thread."""
+_BLOCK_BYTES = 2 << 20
+_JOINED = 16
 
 
-def dot_products(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """(L, R) float32 of a matrix (R, D) float16 with vectors (L, D) float32 of length 1, to about 1e-7.
+def dot_products(matrix: np.ndarray, vectors: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """(L, R) float32 of a matrix (R, D) float16, or of these rows of it, with vectors (L, D) float32 of length 1.
 
-    The vectors keep their precision: each is taken as the sum of two of float16. A row's products do not depend on
-    the rows around it.
+    To about 1e-7: the vectors keep their precision, each taken as the sum of two of float16. A row's products do not
+    depend on the rows around it.
     """
     import numkong
 
     high = vectors.astype(np.float16)
     low = ((vectors - high) * _LOW).astype(np.float16)
-    products = _rows_by_columns(matrix, numkong.dots_pack(np.concatenate([high, low])), 2 * len(vectors), np.float32)
+    packed = numkong.dots_pack(np.concatenate([high, low]))
+    products = _rows_by_columns(matrix, packed, 2 * len(vectors), np.float32, rows)
     return np.ascontiguousarray((products[:, : len(vectors)] + products[:, len(vectors) :] / np.float32(_LOW)).T)
 
 
-def integer_dot_products(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """(R,) int32 of a matrix (R, d) int8, contiguous, with a vector (d,) int8.
+def integer_dot_products(matrix: np.ndarray, vector: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """(R,) int32 of a matrix (R, d) int8, contiguous, or of these rows of it, with a vector (d,) int8.
 
-    Four rows are taken as one of four times the length, and the vector stands in each quarter of it in turn: short
-    rows alone are read at less than the memory's speed.
+    All rows: sixteen are taken as one of sixteen times the length, and the vector stands in each part of it in turn.
+    Short rows one by one are read at half the speed that memory has.
     """
     import numkong
 
+    if rows is not None:
+        return _rows_by_columns(matrix, numkong.dots_pack(vector[None]), 1, np.int32, rows)[:, 0]
     width, longer = len(vector), len(matrix) // _JOINED
-    quarters = np.kron(np.eye(_JOINED, dtype=np.int8), vector)  # (4, 4 d)
+    parts = np.kron(np.eye(_JOINED, dtype=np.int8), vector)  # (16, 16 d)
     products = np.empty(len(matrix), np.int32)
     joined = matrix[: _JOINED * longer].reshape(longer, _JOINED * width)
-    products[: _JOINED * longer] = _rows_by_columns(joined, numkong.dots_pack(quarters), _JOINED, np.int32).reshape(-1)
+    products[: _JOINED * longer] = _rows_by_columns(joined, numkong.dots_pack(parts), _JOINED, np.int32).reshape(-1)
     products[_JOINED * longer :] = matrix[_JOINED * longer :].astype(np.int32) @ vector.astype(np.int32)
     return products
 
 
-def _rows_by_columns(matrix: np.ndarray, packed: PackedMatrix, columns: int, dtype: type[np.generic]) -> np.ndarray:
-    """(R, columns), on as many threads as there are cores and it is worth."""
+def _rows_by_columns(
+    matrix: np.ndarray,
+    packed: PackedMatrix,
+    columns: int,
+    dtype: type[np.generic],
+    chosen: np.ndarray | None = None,
+) -> np.ndarray:
+    """(R, columns), block by block, each small enough for a cache, on as many threads as is worth it."""
     import numkong
 
-    products = np.empty((len(matrix), columns), dtype)
-    threads = max(1, min(os.cpu_count() or 1, len(matrix) // _ROWS_A_THREAD))
-    if not matrix.size:
+    count = len(matrix) if chosen is None else len(chosen)
+    products = np.empty((count, columns), dtype)
+    if not count or not matrix.shape[1]:
         products.fill(0)
         return products
-    if threads == 1:
-        products[:] = numkong.dots_packed(matrix, packed)
-        return products
+    row_bytes = matrix.shape[1] * matrix.itemsize
+    step = max(1, _BLOCK_BYTES // row_bytes)
+    threads = max(1, min(os.cpu_count() or 1, count * row_bytes // _BYTES_A_THREAD))
 
     def part(number: int) -> None:
-        rows = slice(len(matrix) * number // threads, len(matrix) * (number + 1) // threads)
-        products[rows] = numkong.dots_packed(matrix[rows], packed)
+        end = count * (number + 1) // threads
+        for start in range(count * number // threads, end, step):
+            block = slice(start, min(start + step, end))
+            rows = matrix[block] if chosen is None else matrix.take(chosen[block], axis=0)
+            products[block] = numkong.dots_packed(rows, packed)
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(part, range(threads)))
+    if threads == 1:
+        part(0)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(part, range(threads)))
     return products

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,9 @@ CANDIDATES = 1000
 _SAMPLE_ROWS = 4096
 _GATHERED_ROWS = 32_768
 """Up to so many photographs that filters keep are compared exactly, wherever they lie."""
-_COMPARED_ROWS = 4096
+_COMPARED_ROWS = 3072
 """Of how many photographs, those with the nearest sketches, the vectors are compared."""
-_HEADS_SHARE = 20
+_HEADS_SHARE = 32
 """Tails of sketches are read of this part of the photographs, those with the nearest heads."""
 _THRESHOLD_ROWS = 16_384
 """Of how many values a threshold for all is made."""
@@ -59,7 +59,8 @@ class VectorTable:
 
     def rows(self, indices: np.ndarray) -> np.ndarray:
         """(R, D) float32: vectors of photographs."""
-        return self._vectors(self._places(indices)).astype(np.float32)
+        vectors = [segment.vectors for segment in self._segments]
+        return self._gathered(self._places(indices), vectors).astype(np.float32)
 
     def sample_indices(self) -> np.ndarray:
         """(S,) int64: up to 4,096 photographs spread over the collection, the same at each call: for statistics."""
@@ -83,10 +84,12 @@ class VectorTable:
         """(L, R) float32: cosines of vectors (L, D), unit rows, to photographs, or to all; exact."""
         vectors = self._checked(vectors)
         if indices is not None:
-            return dot_products(self._vectors(self._places(indices)), vectors)
-        products = [dot_products(segment.vectors, vectors) for segment in self._segments]
-        every = products[0] if len(products) == 1 else np.concatenate(products, axis=1)
-        return every if self._live is None else every[:, self._live]
+            stored = [segment.vectors for segment in self._segments]
+            products = np.empty((len(indices), len(vectors)), np.float32)
+            for array, here, rows in self._chosen(self._places(indices), stored):
+                products[here] = dot_products(array, vectors, rows).T
+            return products.T
+        return self._of_all([dot_products(segment.vectors, vectors).T for segment in self._segments]).T
 
     def nearest(
         self, vector: np.ndarray, count: int, among: np.ndarray | None = None, *, exact: bool = False
@@ -127,7 +130,8 @@ class VectorTable:
         scores = scores if indices is None else scores[indices]
         near = _about_best(scores, max(len(scores) // _HEADS_SHARE, 4 * _COMPARED_ROWS))
         scores, indices = scores[near], near if indices is None else indices[near]
-        scores += integer_dot_products(self._gathered(self._places(indices), tails), tail)
+        for of_one, here, rows in self._chosen(self._places(indices), tails):
+            scores[here] += integer_dot_products(of_one, tail, rows)
         return np.asarray(indices[_best(scores, _COMPARED_ROWS)])
 
     def _of_all(self, of_segments: list[np.ndarray]) -> np.ndarray:
@@ -135,19 +139,23 @@ class VectorTable:
         places = of_segments[0] if len(of_segments) == 1 else np.concatenate(of_segments)
         return places if self._live is None else np.asarray(places[self._live])
 
-    def _vectors(self, places: np.ndarray) -> np.ndarray:
-        """(R, D) float16"""
-        return self._gathered(places, [segment.vectors for segment in self._segments])
-
     def _gathered(self, places: np.ndarray, of_segments: Sequence[np.ndarray]) -> np.ndarray:
         """Rows at places of what the segments hold."""
+        gathered = np.empty((len(places), *of_segments[0].shape[1:]), of_segments[0].dtype)
+        for array, here, rows in self._chosen(places, of_segments):
+            gathered[here] = array.take(rows, axis=0)
+        return gathered
+
+    def _chosen(
+        self, places: np.ndarray, of_segments: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | slice, np.ndarray]]:
+        """Arrays of segments, which of the places are in each, and their rows there."""
         if len(of_segments) == 1:
-            return np.asarray(of_segments[0].take(places, axis=0))
-        rows = np.empty((len(places), *of_segments[0].shape[1:]), of_segments[0].dtype)
+            yield of_segments[0], slice(None), places
+            return
         for start, array in zip(self._starts, of_segments, strict=False):
-            here = (places >= start) & (places < start + len(array))
-            rows[here] = array.take(places[here] - start, axis=0)
-        return rows
+            here = np.flatnonzero((places >= start) & (places < start + len(array)))
+            yield array, here, places[here] - start
 
     def _places(self, indices: np.ndarray) -> np.ndarray:
         indices = np.asarray(indices, np.int64)
