@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from clipwright.embedding.embedder import Embedder, unit_rows
-from clipwright.errors import IndexFileError, QueryError
+from clipwright.errors import DimensionError, IndexFileError, QueryError
 from clipwright.index.filters import Filters
 from clipwright.index.folding import fold_near_identical
 from clipwright.index.likeness import EmbeddingScale
@@ -44,6 +44,8 @@ def search_index(
         vectors = unit_rows(query.reshape(1, -1))
     else:
         vectors = parsed.embed(embedder, _vectors_of(table), uploads)
+    if vectors.shape[1] != table.embed_dim:
+        raise DimensionError(f"the vector has {vectors.shape[1]} numbers, those of the photographs {table.embed_dim}")
     among = table.matching(filters)
     if like is not None:
         among = table.ids != like if among is None else among & (table.ids != like)
