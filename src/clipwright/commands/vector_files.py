@@ -113,7 +113,7 @@ class _Parquet(_Collected):
     def __init__(self, path: Path, embed_dim: int, made: dict[str, str]) -> None:
         super().__init__(path, embed_dim, made)
         try:
-            import pyarrow  # noqa: F401
+            import pyarrow  # noqa: F401 - only asks whether it is there
         except ImportError as error:
             raise MissingExtraError("writing Parquet files", "data") from error
 

@@ -53,7 +53,7 @@ def _gather(x: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
     return np.asarray(x.take(places, axis))
 
 
-def _gemm(x: np.ndarray, matrix: np.ndarray, bias: np.ndarray | None = None, *, transB: int) -> np.ndarray:  # noqa: N803
+def _gemm(x: np.ndarray, matrix: np.ndarray, bias: np.ndarray | None = None, *, transB: int) -> np.ndarray:  # noqa: N803 - the attribute of ONNX
     """x (N, in) by the transpose of matrix (out, in), a block of outputs after the other while N is small."""
     assert transB
     rows = _BLOCK // x.size

@@ -64,7 +64,7 @@ def scan(root: bytes, excludes: Sequence[str] = ()) -> Iterator[FoundFile | Fail
     while folders or links:
         folder, chain = folders.pop() if folders else links.popleft()  # links last: what they lead to may lie below
         try:
-            about = os.stat(folder)  # noqa: PTH116
+            about = os.stat(folder)  # noqa: PTH116 - for the same reason
             if (about.st_dev, about.st_ino) in seen:
                 continue
             seen.add((about.st_dev, about.st_ino))
