@@ -17,6 +17,7 @@ ROOT = Path(clipwright.__file__).parent
 
 LEVELS = [
     ["cli", "commands"],
+    ["server"],
     ["evaluation"],
     ["api"],
     ["index"],

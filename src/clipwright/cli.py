@@ -20,6 +20,7 @@ COMMANDS = {
     "index": "Make photographs in folders searchable.",
     "search": "Find photographs by words or pictures.",
     "duplicates": "List photographs that are the same.",
+    "serve": "Answer over HTTP, and show a page to search with.",
     "classify": "Say which labels fit photographs.",
     "similarity": "Compare photographs with texts.",
     "embed": "Write the vectors of photographs or texts.",

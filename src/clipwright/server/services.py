@@ -1,0 +1,40 @@
+"""What routes work with: made when the server starts, and reached as a dependency."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from clipwright.server.metrics import Metrics
+from clipwright.server.model_pool import ModelPool
+from clipwright.server.photo_library import PhotoLibrary
+from clipwright.server.settings import ServerSettings
+
+
+@dataclass(frozen=True)
+class Services:
+    """One server's."""
+
+    settings: ServerSettings
+    metrics: Metrics
+    models: ModelPool
+    photos: PhotoLibrary
+
+
+def _services(request: Request) -> Any:
+    return request.app.state.services
+
+
+ServicesOf = Annotated[Services, Depends(_services)]
+"""The type of a route's parameter that receives them."""
+
+
+def _deadline(request: Request) -> float:
+    return asyncio.get_running_loop().time() + float(_services(request).settings.limits.deadline_seconds)
+
+
+Deadline = Annotated[float, Depends(_deadline)]
+"""The type of a route's parameter that is the moment, on the event loop's clock, when its request is given up."""
