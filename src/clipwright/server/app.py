@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from clipwright.server.metrics import Metrics
 from clipwright.server.model_pool import ModelPool
 from clipwright.server.photo_library import PhotoLibrary
-from clipwright.server.rejection import Rejection
+from clipwright.server.rejection import RejectionError
 from clipwright.server.routes import classify, embeddings, health, models, page, photos, search, similarity, updates
 from clipwright.server.services import Services
 from clipwright.server.settings import ServerSettings
@@ -36,8 +36,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     for module in (embeddings, classify, similarity, search, photos, updates, models, health, page):
         app.include_router(module.router)
 
-    @app.exception_handler(Rejection)
-    async def answer_rejection(_: Request, rejection: Rejection) -> JSONResponse:
+    @app.exception_handler(RejectionError)
+    async def answer_rejection(_: Request, rejection: RejectionError) -> JSONResponse:
         metrics.rejected(rejection.code)
         return JSONResponse(rejection.record(), rejection.status)
 

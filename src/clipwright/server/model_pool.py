@@ -14,7 +14,7 @@ from clipwright.embedding.load import load_embedder
 from clipwright.errors import Failure
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.server.metrics import Metrics
-from clipwright.server.rejection import Rejection
+from clipwright.server.rejection import RejectionError
 from clipwright.server.settings import Limits, ModelSettings
 
 
@@ -49,7 +49,7 @@ class TextVectors:
 class ModelPool:
     """The models. All methods are called from the event loop's thread.
 
-    deadline is a moment of the event loop's clock. Every method that computes raises Rejection: 404 unknown_model, 429
+    deadline is a moment of the event loop's clock. Every method that computes raises RejectionError: 404 unknown_model, 429
     overloaded with retry_after, 503 deadline_exceeded, worker_restarting or model_unavailable. A caller that is
     cancelled takes what it asked for out of the queue.
     """
@@ -110,11 +110,11 @@ class ModelPool:
         raise NotImplementedError
 
     async def check(self, deadline: float) -> None:
-        """Embeds a text with the default model for real. Raises Rejection 503 where that fails."""
+        """Embeds a text with the default model for real. Raises RejectionError 503 where that fails."""
         await self.embed_texts(None, ["ready"], deadline)
 
     def _embedder(self, model: str | None) -> Embedder:
         name = self._names[0] if model is None else model
         if name not in self._embedders:
-            raise Rejection(404, "unknown_model", f"no model {name!r} is served here", param="model")
+            raise RejectionError(404, "unknown_model", f"no model {name!r} is served here", param="model")
         return self._embedders[name]

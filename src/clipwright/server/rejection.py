@@ -52,7 +52,7 @@ class ItemFault:
     message: str
 
 
-class Rejection(ClipwrightError):
+class RejectionError(ClipwrightError):
     """A request that is not carried out. Raised anywhere below a route; app.py makes the answer of it."""
 
     def __init__(
@@ -77,7 +77,7 @@ class Rejection(ClipwrightError):
         self.faults = tuple(faults)
 
     @classmethod
-    def of_items(cls, faults: Sequence[ItemFault]) -> Rejection:
+    def of_items(cls, faults: Sequence[ItemFault]) -> RejectionError:
         """The items that make a request fail; the first one stands for all."""
         first = faults[0]
         return cls(422, first.code, first.message, index=first.index, faults=faults)
