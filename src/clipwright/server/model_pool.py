@@ -49,9 +49,9 @@ class TextVectors:
 class ModelPool:
     """The models. All methods are called from the event loop's thread.
 
-    deadline is a moment of the event loop's clock. Every method that computes raises RejectionError: 404 unknown_model, 429
-    overloaded with retry_after, 503 deadline_exceeded, worker_restarting or model_unavailable. A caller that is
-    cancelled takes what it asked for out of the queue.
+    deadline is a moment of the event loop's clock. Every method that computes raises RejectionError: 404
+    unknown_model, 429 overloaded with retry_after, 503 deadline_exceeded, worker_restarting or model_unavailable. A
+    caller that is cancelled takes what it asked for out of the queue.
     """
 
     def __init__(self, names: Sequence[str], settings: ModelSettings, limits: Limits, metrics: Metrics) -> None:

@@ -21,5 +21,5 @@ class PhotoLibrary:
         """Stops jobs, keeping what they did, and closes the index."""
 
     async def vector(self, photo: int, space_id: str) -> np.ndarray:
-        """(D,) float32, unit: a photograph's vector. Raises RejectionError 404 unknown_photo where the index has none."""
+        """(D,) float32, unit: a photograph's vector. Raises RejectionError, 404, where the index has none."""
         raise RejectionError(404, "unknown_photo", f"no photograph has the id {photo}")
