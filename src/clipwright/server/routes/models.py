@@ -7,6 +7,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from clipwright.server.model_facts import ModelFacts
 from clipwright.server.model_pool import ModelPool
 from clipwright.server.services import ServicesOf
 
@@ -70,15 +71,18 @@ def _model(models: ModelPool, name: str) -> Model:
         created=models.started,
         default=name == models.names[0],
         open=models.is_open(name),
-        facts=known
-        and ServedModelFacts(
-            space_id=known.space_id,
-            variant=known.variant,
-            backend=known.backend,
-            embed_dim=known.embed_dim,
-            scale=known.scale,
-            bias=known.bias,
-            image_size=known.spec.image_size,
-            context_length=known.spec.context_length,
-        ),
+        facts=None if known is None else _facts(known),
+    )
+
+
+def _facts(facts: ModelFacts) -> ServedModelFacts:
+    return ServedModelFacts(
+        space_id=facts.space_id,
+        variant=facts.variant,
+        backend=facts.backend,
+        embed_dim=facts.embed_dim,
+        scale=facts.scale,
+        bias=facts.bias,
+        image_size=facts.spec.image_size,
+        context_length=facts.spec.context_length,
     )
