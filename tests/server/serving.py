@@ -115,7 +115,7 @@ class ServingProcess:
 def serving_process(
     *options: str | Path, environment: Mapping[str, str] | None = None, wait: bool = True
 ) -> Iterator[ServingProcess]:
-    """`clipwright serve --port 0` with these options, ready unless wait is False; killed at the end if it still runs."""
+    """`clipwright serve --port 0` with these options, ready unless wait is False; ended with the block."""
     process = subprocess.Popen(
         [COMMAND, "serve", "--port", "0", *options],
         stdin=subprocess.DEVNULL,

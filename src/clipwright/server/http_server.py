@@ -12,6 +12,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from clipwright.server.gate.connection import connections
 from clipwright.server.settings import ServerSettings
 
 _BACKLOG = 2048
@@ -58,15 +59,16 @@ class HttpServer(uvicorn.Server):
     """uvicorn's server, which ends well when it is asked to."""
 
     def __init__(self, app: FastAPI, settings: ServerSettings, on_ready: Callable[[], None] | None = None) -> None:
-        limits = settings.limits
-        self._app, self._on_ready = app, on_ready
+        limits, services = settings.limits, app.state.services
+        self._app, self._on_ready, self._draining = app, on_ready, services.draining
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=connections(limits, services.metrics),
                 ws="none",
                 lifespan="off",
                 log_config=None,
+                log_level="critical",  # what goes wrong is said by gate/error_answers.py
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
@@ -91,6 +93,10 @@ class HttpServer(uvicorn.Server):
         await super().startup(sockets)
         if self._on_ready is not None:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._draining.set()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
