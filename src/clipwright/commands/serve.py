@@ -101,7 +101,9 @@ def _checked_hosts(_: click.Context, __: click.Parameter, hosts: tuple[str, ...]
 @click.option("--no-update", is_flag=True, help="Leave the index as it is at the start.")
 @click.option("--fetch-urls", is_flag=True, help="Fetch pictures of requests from public web addresses.")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
-@click.option("--port", default=7860, show_default="7860", type=click.IntRange(0, 65535), metavar="N", help="0 takes a free one.")
+@click.option(
+    "--port", default=7860, show_default="7860", type=click.IntRange(0, 65535), metavar="N", help="0 takes a free one."
+)
 @click.option(
     "--keys-file",
     type=EncodedPath(),
@@ -176,9 +178,7 @@ def _checked_hosts(_: click.Context, __: click.Parameter, hosts: tuple[str, ...]
     help="For a request's answer.  [default: 30]",
 )
 @quiet_option
-def command(
-    keys_file: Path | None, new_key: str | None, insecure: bool, quiet: bool, **options: Any
-) -> int:
+def command(keys_file: Path | None, new_key: str | None, insecure: bool, quiet: bool, **options: Any) -> int:
     """Answer over HTTP, and show a page to search with.
 
     Only this machine is listened to unless --host says otherwise, and then a key is asked for. The folders are brought

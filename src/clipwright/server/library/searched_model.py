@@ -10,16 +10,16 @@ from clipwright.server.model_pool import ModelFacts, ModelPool
 from clipwright.server.rejection import RejectionError
 
 
-async def searched_model(
-    pool: ModelPool, spaces: Sequence[Space], wanted: str | None = None
-) -> ModelFacts:
+async def searched_model(pool: ModelPool, spaces: Sequence[Space], wanted: str | None = None) -> ModelFacts:
     """The facts of the wanted model, or of the first one that is served and whose vectors the index has.
 
     Raises RejectionError: 409 no_index where the index holds nothing, 409 model_not_in_index with the way out where it
     has no vectors of these.
     """
     if not spaces:
-        raise RejectionError(409, "no_index", "the index holds no photographs yet; an update (POST /v1/index) adds some")
+        raise RejectionError(
+            409, "no_index", "the index holds no photographs yet; an update (POST /v1/index) adds some"
+        )
     in_index = {space.space_id for space in spaces}
     tried = []
     for name in pool.names if wanted is None else [wanted]:

@@ -142,7 +142,9 @@ class UpdateJobs:
             process.stdin.close()
         with self._lock:
             self._running = None
-            self._jobs[id_] = replace(self._jobs[id_], ended=time.time(), **_outcome(said, status, running.is_cancelled))
+            self._jobs[id_] = replace(
+                self._jobs[id_], ended=time.time(), **_outcome(said, status, running.is_cancelled)
+            )
 
     def _note(self, id_: str, *, done: int, total: int | None) -> None:
         with self._lock:
