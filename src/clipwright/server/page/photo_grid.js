@@ -38,7 +38,7 @@ export class PhotoGrid extends EventTarget {
     place.addEventListener("focusin", (event) => this.onFocus(event));
     place.addEventListener("dragstart", (event) => this.onDrag(event));
     addEventListener("scroll", () => this.draw(), { passive: true });
-    new ResizeObserver(() => place.clientWidth !== this.width && this.layOut()).observe(place);
+    new ResizeObserver(() => this.refit()).observe(place);
     addEventListener("resize", () => this.draw());
   }
 
@@ -75,6 +75,11 @@ export class PhotoGrid extends EventTarget {
     }
     const late = new Promise((done) => setTimeout(done, TOGETHER));
     await Promise.race([Promise.allSettled(pictures), late]);
+  }
+
+  /** Lays out again where the width has changed; not behind a photograph, where only the scroll bar went. */
+  refit() {
+    if (this.place.clientWidth !== this.width && !document.querySelector("#viewer[open]")) this.layOut();
   }
 
   rowsOf(/** @type {Hit[]} */ hits, /** @type {boolean} */ all) {

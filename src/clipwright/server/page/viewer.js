@@ -11,7 +11,7 @@ import { alternative, bytes, kilometres, moment, number, place, relevance } from
 /** Sides that pictures are asked for in: few, so that each is made once. */
 const SIDES = [1024, 1600, 2400];
 /** Small pictures are shown no larger than so many times their size. */
-const LARGEST = 2;
+const LARGEST = 3;
 const ALIKE = 12;
 const TYPED = 300;
 
@@ -51,6 +51,7 @@ export class Viewer {
       clearTimeout(typed);
       typed = setTimeout(() => this.label(), TYPED);
     });
+    byId("viewer-unknown").addEventListener("input", () => this.label());
     asking.addEventListener("change", () => this.follow());
     results.addEventListener("found", () => this.drawSteps());
     this.follow();
@@ -102,6 +103,7 @@ export class Viewer {
     this.picture.removeAttribute("src");
     const index = this.place();
     this.photo = this.hit = null;
+    this.grid.refit();
     if (index >= 0) this.grid.focus(index);
     else this.box.input.focus({ preventScroll: true });
   }
