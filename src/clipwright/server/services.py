@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
+from clipwright.server.gate.access import Access
 from clipwright.server.metrics import Metrics
 from clipwright.server.model_pool import ModelPool
 from clipwright.server.photo_library import PhotoLibrary
@@ -26,17 +27,16 @@ class Services:
     metrics: Metrics
     models: ModelPool
     photos: PhotoLibrary
+    access: Access
+    draining: asyncio.Event
+    """Set once the server is asked to stop: it answers what it has accepted, and wants no more."""
 
     @functools.cached_property
     def web(self) -> WebFetcher:
         """What fetches pictures by address, where settings allow that."""
         from clipwright.server.web_fetch import WebFetcher
 
-        return WebFetcher(self.settings.limits.picture_bytes)
-
-    def deadline(self) -> float:
-        """The moment, on the event loop's clock, when a request whose last byte came just now is given up."""
-        return asyncio.get_running_loop().time() + self.settings.limits.deadline_seconds
+        return WebFetcher(self.settings.limits)
 
 
 async def _services(request: Request) -> Any:  # async: a plain function would be run in a thread
@@ -48,8 +48,7 @@ ServicesOf = Annotated[Services, Depends(_services)]
 
 
 async def _deadline(request: Request) -> float:
-    services: Services = request.app.state.services
-    return services.deadline()
+    return float(request.state.deadline)  # gate/deadlines.py sets it when the request is there to its last byte
 
 
 Deadline = Annotated[float, Depends(_deadline)]
