@@ -17,7 +17,7 @@ _RETRY_SECONDS = 1.0
 
 
 class Deadlines:
-    """ASGI middleware: ends a request that had no answer by its deadline, and one whose client does not take it.
+    """ASGI middleware: sets a request's deadline, in its state, and ends it when that has passed.
 
     Stands inside of BodyLimits, so that a slow client uses up its own time.
     """
@@ -29,6 +29,8 @@ class Deadlines:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         now = asyncio.get_running_loop().time
+        deadline = now() + self._limits.deadline_seconds
+        scope.setdefault("state", {})["deadline"] = deadline
 
         async def watched_send(message: Message) -> None:
             if message["type"] == "http.response.start" and not limit.expired():
@@ -36,7 +38,7 @@ class Deadlines:
             await send(message)
 
         try:
-            async with asyncio.timeout(self._limits.deadline_seconds + _GRACE_SECONDS) as limit:
+            async with asyncio.timeout_at(deadline + _GRACE_SECONDS) as limit:
                 await self._app(scope, receive, watched_send)
         except TimeoutError:
             if not limit.expired():

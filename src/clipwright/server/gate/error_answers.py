@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,7 +30,6 @@ from clipwright.errors import (
     UnknownModelError,
     UnreachableError,
 )
-from clipwright.server.answers import RefusalAnswer
 from clipwright.server.metrics import Metrics
 from clipwright.server.rejection import RejectionCode, RejectionError
 
@@ -58,8 +58,39 @@ _HTTP_CODES: dict[int, RejectionCode] = {
 }
 
 
+class ItemRecord(BaseModel):
+    """Why one item of a request cannot be used."""
+
+    index: int
+    code: str
+    message: str
+
+
+class ErrorRecord(BaseModel):
+    """Why a request was not carried out."""
+
+    code: str
+    """A word that stays the same from version to version."""
+    message: str
+    """A sentence for people."""
+    type: str
+    """invalid_request_error, or server_error where the same request may succeed later."""
+    param: str | None
+    """The field it is about."""
+    index: int | None
+    """The item it is about, from 0."""
+    items: list[ItemRecord] | None = None
+    """All items that cannot be used, where there are several."""
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every answer that is an error."""
+
+    error: ErrorRecord
+
+
 _MEANINGS = {
-    400: "The request is no proper HTTP.",
+    400: "The request is no proper HTTP, or not of the shape that the address takes.",
     401: "A key is missing, or it is not one of this server's.",
     403: "Another site's page asks, or an address that is not fetched.",
     404: "No such model, photograph, job or address.",
@@ -75,7 +106,7 @@ _MEANINGS = {
     503: "The model or the index is not there at the moment; Retry-After says when to ask again.",
 }
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": RefusalAnswer, "description": meaning} for status, meaning in _MEANINGS.items()
+    status: {"model": ErrorAnswer, "description": meaning} for status, meaning in _MEANINGS.items()
 }
 """What FastAPI is told of every route's errors."""
 
