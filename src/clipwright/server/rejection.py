@@ -87,10 +87,10 @@ class RejectionError(ClipwrightError):
         self.faults = tuple(faults)
 
     @classmethod
-    def of_items(cls, faults: Sequence[ItemFault]) -> RejectionError:
-        """The items that make a request fail; the first one stands for all."""
+    def of_items(cls, faults: Sequence[ItemFault], param: str | None = None) -> RejectionError:
+        """The items, of the field param, that make a request fail; the first one stands for all."""
         first = faults[0]
-        return cls(422, first.code, first.message, index=first.index, faults=faults)
+        return cls(422, first.code, first.message, index=first.index, param=param, faults=faults)
 
     def record(self) -> dict[str, Any]:
         """The body of the answer: OpenAI's shape, and besides the item's index."""
