@@ -36,11 +36,7 @@ class Services:
         """What fetches pictures by address, where settings allow that."""
         from clipwright.server.web_fetch import WebFetcher
 
-        return WebFetcher(self.settings.limits.picture_bytes)
-
-    def deadline(self) -> float:
-        """The moment, on the event loop's clock, when a request whose last byte came just now is given up."""
-        return asyncio.get_running_loop().time() + self.settings.limits.deadline_seconds
+        return WebFetcher(self.settings.limits)
 
 
 async def _services(request: Request) -> Any:  # async: a plain function would be run in a thread
