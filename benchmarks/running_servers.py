@@ -17,7 +17,8 @@ from pathlib import Path
 
 import psutil
 
-_CLIPWRIGHT = "from clipwright.cli import main; main()"
+CLIPWRIGHT = (sys.executable, "-c", "from clipwright.cli import main; main()")
+"""The command."""
 _START_SECONDS = 300
 _STOP_SECONDS = 60
 
@@ -60,12 +61,12 @@ class RunningServer:
 
 @contextlib.contextmanager
 def clipwright_server(
-    model: str, port: int, options: Sequence[str] = (), *, name: str = "clipwright"
+    model: str, port: int, options: Sequence[str] = (), *, name: str = "clipwright", database: Path | None = None
 ) -> Iterator[RunningServer]:
-    """`clipwright serve` with no index, ready."""
+    """`clipwright serve`, ready. database: of its index; None: it has no index."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", _CLIPWRIGHT, "serve", "--model", model, "--port", str(port)]
-        command += ["--index", str(Path(folder) / "none.db"), *options]
+        command = [*CLIPWRIGHT, "serve", "--model", model, "--port", str(port)]
+        command += ["--index", str(database or Path(folder) / "none.db"), *options]
         with _running(name, command, port, "/readyz", "/v1/embeddings", model) as server:
             yield server
 
