@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -24,11 +25,13 @@ def command(host: str, port: int, models: tuple[str, ...], roots: tuple[Path, ..
     Example:
       clipwright serve --root ~/Pictures
     """
-    import uvicorn
-
     from clipwright.server.app import create_app
+    from clipwright.server.http_server import HttpServer, address_of, bind
     from clipwright.server.settings import ServerSettings
 
     settings = ServerSettings(host=host, port=port, models=models or (STARTER,), database=database, roots=roots)
-    uvicorn.run(create_app(settings), host=host, port=port)
+    sockets = bind(host, port)
+    address = address_of(host, sockets)
+    server = HttpServer(create_app(settings), settings, lambda: print(f"ready: {address}", file=sys.stderr, flush=True))
+    server.run_until_stopped(sockets)
     return DONE

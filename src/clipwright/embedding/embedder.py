@@ -14,11 +14,11 @@ from PIL import Image
 from clipwright.embedding.backend import Backend, BackendName
 from clipwright.embedding.pipeline import stream_prepared
 from clipwright.errors import ClipwrightError, DimensionError, Failure, ImageError, TokenizerError
-from clipwright.inputs.images import ImageSource, open_image
+from clipwright.inputs.images import MAX_PIXELS, ImageSource, open_image
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.memory import PICTURES
 from clipwright.inputs.preprocess import normalise, prepare_image
-from clipwright.inputs.tokenizer import Tokenizer
+from clipwright.inputs.tokenizer import Tokenizer, Tokens
 
 Pixels = Literal["exact", "fast"]
 """exact: as the maker of the model prepares them, to the byte. fast: JPEGs are decoded near the size that is needed."""
@@ -96,7 +96,7 @@ class Embedder:
         """
         if _is_one_picture(images):
             raise ClipwrightError("pictures are given as a list, a single one too: [picture]")
-        for source, square, vector in self.stream_prepared(images, self._prepare, np.asarray, batch_size, threads):
+        for source, square, vector in self.stream_prepared(images, self.prepare, np.asarray, batch_size, threads):
             yield source.source if isinstance(source, Failure) else source, square if vector is None else vector
 
     def stream_prepared(
@@ -114,7 +114,36 @@ class Embedder:
         that is None, and for a Failure.
         """
         workers = threads or os.cpu_count() or 1
-        yield from stream_prepared(sources, prepare, square_of, self._embed_squares, batch_size, workers)
+        yield from stream_prepared(sources, prepare, square_of, self.embed_squares, batch_size, workers)
+
+    def prepare(self, source: ImageSource | Failure, max_pixels: int = MAX_PIXELS) -> np.ndarray | Failure:
+        """The (S, S, 3) uint8 square that the model sees of a picture; a Failure is handed on.
+
+        max_pixels: of the picture as it is stored; looked at before anything is decoded.
+        """
+        if isinstance(source, Failure):
+            return source
+        try:
+            with PICTURES.scope():
+                return prepare_image(open_image(source, self._decoded_at_least, max_pixels), self.spec)
+        except ImageError as error:
+            return error.failure(source)
+
+    def embed_squares(self, squares: np.ndarray) -> np.ndarray:
+        """squares (B, S, S, 3) uint8, as prepare gives them, to (B, D) float32, unit rows."""
+        return unit_rows(self._backend.image_features(normalise(squares, self.spec)))
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """The tokens of a batch of texts. Raises TokenizerError where the model came without a tokenizer."""
+        if self._tokenizer is None:
+            raise TokenizerError(
+                f"{self.name} came without a tokenizer; add its tokenizer.json, or give text_features ids"
+            )
+        return self._tokenizer.encode(texts)
+
+    def embed_tokens(self, tokens: Tokens) -> np.ndarray:
+        """(B, D) float32, unit rows, one for each text of a batch."""
+        return unit_rows(self._backend.text_features(tokens.ids, tokens.ends))
 
     def image_features(self, pixels: np.ndarray) -> np.ndarray:
         """pixels (B, 3, S, S) float32, normalised, to features (B, D) float32, not of unit length."""
@@ -135,24 +164,8 @@ class Embedder:
             raise DimensionError(f"a row of ids lacks the end id {self.spec.end_id}")
         return self._backend.text_features(np.ascontiguousarray(ids, np.int64), is_end.argmax(axis=1))
 
-    def _prepare(self, source: ImageSource | Failure) -> np.ndarray | Failure:
-        if isinstance(source, Failure):
-            return source
-        try:
-            with PICTURES.scope():
-                return prepare_image(open_image(source, self._decoded_at_least), self.spec)
-        except ImageError as error:
-            return error.failure(source)
-
-    def _embed_squares(self, squares: np.ndarray) -> np.ndarray:
-        return unit_rows(self._backend.image_features(normalise(squares, self.spec)))
-
     def _embed_text_batch(self, texts: Sequence[str]) -> np.ndarray:
-        if self._tokenizer is None:
-            raise TokenizerError(
-                f"{self.name} came without a tokenizer; add its tokenizer.json, or give text_features ids"
-            )
-        tokens = self._tokenizer.encode(texts)
+        tokens = self.tokenize(texts)
         if any(tokens.dropped) and (self._strict_length or not self._told_of_cut):
             self._told_of_cut = True
             cut = next(i for i, count in enumerate(tokens.dropped) if count)
@@ -167,7 +180,7 @@ class Embedder:
                 self.name,
                 tokens.dropped[cut],
             )
-        return unit_rows(self._backend.text_features(tokens.ids, tokens.ends))
+        return self.embed_tokens(tokens)
 
     def _stack(self, rows: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(rows) if rows else np.zeros((0, self.embed_dim), np.float32)

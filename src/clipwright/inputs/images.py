@@ -86,7 +86,7 @@ class OpenedPhoto:
     """Without any tag where the file has none, or where they cannot be read."""
 
 
-def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
+def open_image(source: ImageSource, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """An upright RGB picture from any source.
 
     at_least allows an encoded JPEG to be decoded smaller, by the next power of two that leaves neither side below so
@@ -98,11 +98,12 @@ def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    with _as_image_errors(), PICTURES.scope():
+    with _as_image_errors(max_pixels), PICTURES.scope():
         if isinstance(source, Image.Image):
-            image = _open(source, at_least).image
+            image = _open(source, at_least, max_pixels).image
         else:
-            image = _open_encoded(source if isinstance(source, bytes) else _read_file(Path(source)), at_least).image
+            data = source if isinstance(source, bytes) else _read_file(Path(source))
+            image = _open_encoded(data, at_least, max_pixels).image
         image = image.copy() if image is source else image
         image.info = {}  # what it said of orientation and transparency holds no longer
         return image
@@ -110,23 +111,23 @@ def open_image(source: ImageSource, at_least: int | None = None) -> Image.Image:
 
 def open_photo(data: bytes, at_least: int | None = None) -> OpenedPhoto:
     """The picture in the bytes of a file, opened as open_image does, with what the file says of it."""
-    with _as_image_errors(), PICTURES.scope():
-        photo = _open_encoded(data, at_least)
+    with _as_image_errors(MAX_PIXELS), PICTURES.scope():
+        photo = _open_encoded(data, at_least, MAX_PIXELS)
         photo.image.info = {}
         return photo
 
 
-def _open_encoded(data: bytes, at_least: int | None) -> OpenedPhoto:
+def _open_encoded(data: bytes, at_least: int | None, max_pixels: int) -> OpenedPhoto:
     if not raw.is_raw(data):
-        return _open(_decode_header(data), at_least)
-    picture = raw.open_raw(data, at_least, MAX_PIXELS)
+        return _open(_decode_header(data), at_least, max_pixels)
+    picture = raw.open_raw(data, at_least, max_pixels)
     return _upright(picture.image, picture.width, picture.height, "RAW", picture.orientation, picture.exif)
 
 
-def _open(image: Image.Image, at_least: int | None) -> OpenedPhoto:
+def _open(image: Image.Image, at_least: int | None, max_pixels: int) -> OpenedPhoto:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError("too_large", f"claims {width:,} x {height:,} pixels; the limit is {MAX_PIXELS:,} in all")
+    if width * height > max_pixels:
+        raise ImageError("too_large", f"claims {width:,} x {height:,} pixels; the limit is {max_pixels:,} in all")
     if width * height == 0:
         raise ImageError("not_an_image", f"a picture of {width} x {height} pixels shows nothing")
     _load(image, at_least)
@@ -143,7 +144,7 @@ def _upright(image: Image.Image, width: int, height: int, kind: str, orientation
 
 
 @contextlib.contextmanager
-def _as_image_errors() -> Iterator[None]:
+def _as_image_errors(max_pixels: int) -> Iterator[None]:
     """Makes an ImageError of whatever goes wrong with a picture."""
     try:
         yield
@@ -158,7 +159,7 @@ def _as_image_errors() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         claimed = re.search(r"\d+", str(error))  # Pillow refuses the largest pictures before it tells their sides
         pixels = f"{int(claimed[0]):,}" if claimed else "too many"
-        raise ImageError("too_large", f"claims {pixels} pixels; the limit is {MAX_PIXELS:,}") from error
+        raise ImageError("too_large", f"claims {pixels} pixels; the limit is {max_pixels:,}") from error
     except MemoryError as error:
         raise ImageError("too_large", "has more pixels than the memory holds") from error
     except UnidentifiedImageError as error:

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from clipwright.embedding.embedder import Embedder
-from clipwright.embedding.load import load_embedder
-from clipwright.errors import Failure
-from clipwright.inputs.input_spec import InputSpec
+from clipwright.errors import ClipwrightError, Failure
+from clipwright.server.frames import LARGEST_PAYLOAD
 from clipwright.server.metrics import Metrics
-from clipwright.server.rejection import RejectionError
+from clipwright.server.model_facts import ModelFacts
+from clipwright.server.orders import Order, OrderKind
+from clipwright.server.rejection import ItemFault, RejectionError
+from clipwright.server.served_model import ServedModel
 from clipwright.server.settings import Limits, ModelSettings
+from clipwright.server.text_memory import KnownText, TextMemory
+from clipwright.server.worker_process import NotOpenedError
 
+__all__ = ["ModelFacts", "ModelPool", "TextVectors"]
 
-@dataclass(frozen=True)
-class ModelFacts:
-    """A model that is served."""
-
-    name: str
-    """As requests and answers call it."""
-    space_id: str
-    embed_dim: int
-    scale: float
-    bias: float | None
-    """As Embedder has them: what label_probabilities takes."""
-    spec: InputSpec
-    variant: str
-    backend: str
+LOOK_SECONDS = 3.0
+"""How often it is looked what the models take in memory, and whether their files have changed."""
+_CHECKED_TEXT = "ready"
+Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,71 +49,238 @@ class ModelPool:
     """The models. All methods are called from the event loop's thread.
 
     deadline is a moment of the event loop's clock. Every method that computes raises RejectionError: 404
-    unknown_model, 429 overloaded with retry_after, 503 deadline_exceeded, worker_restarting or model_unavailable. A
-    caller that is cancelled takes what it asked for out of the queue.
+    unknown_model, 429 overloaded with retry_after, 503 deadline_exceeded, worker_restarting, model_unavailable or
+    shutting_down, and 422 for texts that a model cannot embed. A caller that is cancelled takes what it asked for out
+    of the queue.
     """
 
     def __init__(self, names: Sequence[str], settings: ModelSettings, limits: Limits, metrics: Metrics) -> None:
-        self._names, self._settings, self._limits, self._metrics = tuple(names), settings, limits, metrics
-        self._embedders: dict[str, Embedder] = {}
+        self._sources, self._settings, self._limits, self._metrics = tuple(names), settings, limits, metrics
+        self._models: dict[str, ServedModel] = {}
+        self._remembered = TextMemory()
+        self._looking: asyncio.Task[None] | None = None
+        self._closing = False
+        self.started = int(time.time())
+        """In seconds of the epoch."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models as clients call them, the default one first."""
+        return tuple(self._models)
 
     async def start(self) -> None:
         """Opens the first model. Raises ClipwrightError where it cannot be."""
-        for name in self._names:
-            self._embedders[name] = await asyncio.to_thread(
-                load_embedder,
-                name,
-                threads=self._settings.threads,
-                pixels=self._settings.pixels,
-                backend=self._settings.backend,
-                precision=self._settings.precision,
-            )
+        for source in self._sources:
+            pixels = self._limits.picture_pixels
+            model = ServedModel(source, self._settings, pixels, self._metrics, self._keep_budget)
+            if model.name in self._models:
+                raise ClipwrightError(f"two models are called {model.name!r}; rename a file or folder of theirs")
+            self._models[model.name] = model
+        self._looking = asyncio.create_task(self._look())
+        try:
+            await self._model(None).facts()
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
-        """Finishes what was accepted and ends the workers."""
+        """Finishes what was accepted, within drain_seconds, and ends the workers."""
+        self._closing = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+        await asyncio.gather(*(model.close(self._limits.drain_seconds) for model in self._models.values()))
 
     async def facts(self, model: str | None = None) -> ModelFacts:
-        """A model's facts, the default one's for None; opens it where it is not open."""
-        embedder = self._embedder(model)
-        return ModelFacts(
-            embedder.name,
-            embedder.space_id,
-            embedder.embed_dim,
-            embedder.scale,
-            embedder.bias,
-            embedder.spec,
-            embedder.variant,
-            embedder.backend,
-        )
+        """A model's facts, the default one's for None; opens it where it was never open."""
+        return await self._facts(self._model(model))
+
+    def known_facts(self, model: str) -> ModelFacts | None:
+        """A model's facts; None where it was never open."""
+        return self._model(model).known_facts
+
+    def is_open(self, model: str) -> bool:
+        """Whether a process runs this model now."""
+        return self._model(model).is_open
 
     async def embed_texts(
         self, model: str | None, texts: Sequence[str], deadline: float, *, remembered: bool = False
     ) -> TextVectors:
         """remembered: labels and queries, which come again; their vectors are kept for a while."""
-        vectors = await asyncio.to_thread(self._embedder(model).embed_texts, texts)
-        return TextVectors(vectors, (0,) * len(texts), (0,) * len(texts))
+        served = self._model(model)
+        while True:
+            facts = await self._facts_by(served, deadline)
+            space = f"{facts.space_id} {facts.variant}"
+            known: dict[str, KnownText] = {}
+            if remembered:
+                known = {text: found for text in texts if (found := self._remembered.get(space, text)) is not None}
+            missing = [text for text in dict.fromkeys(texts) if text not in known]
+            if missing:
+                order = await self._run(served, "text", missing, deadline)
+                results = dict(zip(missing, order.answered.result(), strict=True))
+                _check_texts(texts, results)
+                if order.space != space and known:
+                    continue  # the model was reloaded meanwhile: what was remembered is another's
+                for text, result in results.items():
+                    known[text] = KnownText(*result)
+                    if remembered:
+                        self._remembered.keep(order.space, text, known[text])
+            rows = [known[text] for text in texts]
+            vectors = np.stack([row.vector for row in rows]) if rows else np.zeros((0, facts.embed_dim), np.float32)
+            return TextVectors(vectors, tuple(row.tokens for row in rows), tuple(row.dropped for row in rows))
 
     async def embed_pictures(
         self, model: str | None, pictures: Sequence[bytes], deadline: float
     ) -> list[np.ndarray | Failure]:
         """For each encoded picture its (D,) float32 unit vector, or why it has none; source is its place among them."""
-        embedder = self._embedder(model)
-
-        def run() -> list[np.ndarray | Failure]:
-            return [result for _, result in embedder.stream_images(pictures)]
-
-        return await asyncio.to_thread(run)
+        served = self._model(model)
+        if any(len(picture) > LARGEST_PAYLOAD for picture in pictures):
+            raise RejectionError(413, "body_too_large", f"a picture has more than {LARGEST_PAYLOAD:,} bytes")
+        if not pictures:
+            return []
+        return (await self._run(served, "picture", pictures, deadline)).answered.result()
 
     async def render(self, path: Path, side: int, deadline: float) -> bytes | Failure:
         """A picture's file as an upright JPEG no larger than side x side; to be called with files of the index only."""
-        raise NotImplementedError
+        order = await self._run(self._model(None), "render", [(path, side)], deadline)
+        rendered: bytes | Failure = order.answered.result()[0]
+        return rendered
 
     async def check(self, deadline: float) -> None:
-        """Embeds a text with the default model for real. Raises RejectionError 503 where that fails."""
-        await self.embed_texts(None, ["ready"], deadline)
+        """Embeds with the default model for real. Raises RejectionError 503 where that fails."""
+        served = self._model(None)
+        served.check()
+        await self._run(served, "text", [_CHECKED_TEXT], deadline, admitted=True)
 
-    def _embedder(self, model: str | None) -> Embedder:
-        name = self._names[0] if model is None else model
-        if name not in self._embedders:
-            raise RejectionError(404, "unknown_model", f"no model {name!r} is served here", param="model")
-        return self._embedders[name]
+    async def reload(self, model: str) -> ModelFacts:
+        """Opens a model anew, from what is on disk now; requests are answered by the old one until it is ready.
+
+        Raises RejectionError: 503 model_unavailable where it cannot be opened; then the old one goes on.
+        """
+        served = self._model(model)
+        try:
+            await served.reload()
+        except NotOpenedError as error:
+            logger.error("%s", error)
+            raise RejectionError(503, "model_unavailable", error.told) from error
+        return await self._facts(served)
+
+    async def consistently(self, model: str | None, compute: Callable[[ModelFacts], Awaitable[Result]]) -> Result:
+        """What compute gives, called again where the model was reloaded to another one meanwhile.
+
+        For callers that ask for vectors twice and compare them: vectors of different spaces may not be.
+        """
+        while True:
+            before = await self.facts(model)
+            result = await compute(before)
+            if (await self.facts(model)).space_id == before.space_id:
+                return result
+
+    def _model(self, name: str | None) -> ServedModel:
+        if name is None:
+            return next(iter(self._models.values()))
+        served = self._models.get(name)
+        if served is None:
+            raise RejectionError(404, "unknown_model", f"no model {name[:200]!r} is served here", param="model")
+        return served
+
+    async def _facts(self, served: ServedModel) -> ModelFacts:
+        try:
+            return await served.facts()
+        except NotOpenedError as error:
+            raise RejectionError(503, "model_unavailable", error.told, retry_after=5) from error
+
+    async def _facts_by(self, served: ServedModel, deadline: float) -> ModelFacts:
+        if served.known_facts is not None:
+            return served.known_facts
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._facts(served)
+        except TimeoutError:
+            raise self._too_late(served) from None
+
+    async def _run(
+        self, served: ServedModel, kind: OrderKind, items: Sequence[Any], deadline: float, *, admitted: bool = False
+    ) -> Order:
+        """An order whose items were all answered. admitted: whether there is room in the queue or not."""
+        if self._closing:
+            raise RejectionError(503, "shutting_down", "the server is being shut down", retry_after=5)
+        if not admitted:
+            self._admit()
+        order = Order(kind, items, asyncio.get_running_loop().create_future())
+        served.submit(order)
+        self._metrics.queued(served.name, served.items)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await order.answered
+        except TimeoutError:
+            raise self._too_late(served) from None
+        finally:
+            if order.answered.cancelled():
+                served.withdraw(order)
+            self._metrics.queued(served.name, served.items)
+        return order
+
+    def _admit(self) -> None:
+        """Raises RejectionError, 429, where the queue has no room. The last order let in may go beyond it."""
+        queued = sum(model.items for model in self._models.values())
+        if queued >= self._limits.queue_items:
+            raise RejectionError(
+                429,
+                "overloaded",
+                f"{queued:,} pictures and texts wait already; try again later",
+                retry_after=math.ceil(max(1.0, self._backlog_seconds())),
+            )
+
+    def _backlog_seconds(self) -> float:
+        return max(model.backlog_seconds() for model in self._models.values())
+
+    def _too_late(self, served: ServedModel) -> RejectionError:
+        return RejectionError(
+            503,
+            "deadline_exceeded",
+            "the request could not be answered in time; try again later",
+            retry_after=math.ceil(max(1.0, served.backlog_seconds())),
+        )
+
+    async def _look(self) -> None:
+        """Looks every few seconds what the models take, and whether their files have changed."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                self._keep_budget()
+                for model in self._models.values():
+                    self._metrics.queued(model.name, model.items)
+                    await model.reload_if_changed()
+            except Exception:
+                logger.exception("looking after the models failed; it is tried again")
+
+    def _keep_budget(self) -> None:
+        """Closes idle models, the least recently used first, until the others fit into the memory budget."""
+        taken = {name: model.memory() for name, model in self._models.items()}
+        for name, memory in taken.items():
+            self._metrics.worker_memory(name, memory)
+        budget = self._settings.memory_budget
+        if budget is None:
+            return
+        idle = [model for model in self._models.values() if model.is_open and not model.items]
+        latest = max(self._models.values(), key=lambda model: model.used)
+        for model in sorted(idle, key=lambda model: model.used):
+            if sum(taken.values()) <= budget:
+                return
+            if model is latest:
+                continue
+            logger.warning("the model %s is closed: the models take more than the memory budget", model.name)
+            model.evict()
+            taken[model.name] = 0
+
+
+def _check_texts(texts: Sequence[str], results: dict[str, Any]) -> None:
+    """Raises RejectionError, 422, where a text has no vector."""
+    faults = [
+        ItemFault(number, result.code, result.message)
+        for number, text in enumerate(texts)
+        if isinstance(result := results.get(text), Failure)
+    ]
+    if faults:
+        raise RejectionError.of_items(faults)

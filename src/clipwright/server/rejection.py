@@ -30,6 +30,7 @@ RejectionCode = (
         "too_many_items",
         "text_too_long",
         "body_too_large",
+        "headers_too_large",
         "request_too_slow",
         "no_index",
         "index_busy",
@@ -38,8 +39,12 @@ RejectionCode = (
         "worker_restarting",
         "model_unavailable",
         "shutting_down",
+        "internal_error",
     ]
 )
+
+_LONGEST_MESSAGE = 500
+"""Characters: a message may quote what a client sent, however long that is."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +91,22 @@ class RejectionError(ClipwrightError):
         """The body of the answer: OpenAI's shape, and besides the item's index."""
         error: dict[str, Any] = {
             "code": self.code,
-            "message": str(self),
+            "message": _shortened(str(self)),
             "type": "server_error" if self.status >= 500 else "invalid_request_error",
             "param": self.param,
             "index": self.index,
         }
         if len(self.faults) > 1:
             error["items"] = [
-                {"index": fault.index, "code": fault.code, "message": fault.message} for fault in self.faults
+                {"index": fault.index, "code": fault.code, "message": _shortened(fault.message)}
+                for fault in self.faults
             ]
         return {"error": error}
+
+
+def _shortened(message: str) -> str:
+    """The message, or its beginning and end."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    half = _LONGEST_MESSAGE // 2
+    return f"{message[:half]} … {message[-half:]}"

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from clipwright.server.gate.access import Access
 from clipwright.server.metrics import Metrics
 from clipwright.server.model_pool import ModelPool
 from clipwright.server.photo_library import PhotoLibrary
@@ -22,6 +23,9 @@ class Services:
     metrics: Metrics
     models: ModelPool
     photos: PhotoLibrary
+    access: Access
+    draining: asyncio.Event
+    """Set once the server is asked to stop: it answers what it has accepted, and wants no more."""
 
 
 def _services(request: Request) -> Any:
@@ -33,7 +37,7 @@ ServicesOf = Annotated[Services, Depends(_services)]
 
 
 def _deadline(request: Request) -> float:
-    return asyncio.get_running_loop().time() + float(_services(request).settings.limits.deadline_seconds)
+    return float(request.state.deadline)  # gate/deadlines.py sets it when the request is there to its last byte
 
 
 Deadline = Annotated[float, Depends(_deadline)]
