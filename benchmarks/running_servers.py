@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -68,7 +69,8 @@ def clipwright_server(
         command = [*CLIPWRIGHT, "serve", "--model", model, "--port", str(port)]
         command += ["--index", str(database or Path(folder) / "none.db"), *options]
         with _running(name, command, port, "/readyz", "/v1/embeddings", model) as server:
-            yield server
+            models = json.loads(server.get("/v1/models")[1])["data"]
+            yield replace(server, model=models[0]["id"])
 
 
 @contextlib.contextmanager

@@ -91,12 +91,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8601)
     options = parser.parse_args()
     pictures = jpegs(PICTURES)
-    bodies = picture_bodies(options.model, pictures)
     shared = ["--precision", options.precision]
     batched = clipwright_server(options.model, options.port, [*shared, "--batch-size", str(BATCH)])
     single = clipwright_server(options.model, options.port + 1, [*shared, "--batch-size", "1"])
     apart = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
     with apart, batched as in_batches, single as one_by_one:
+        bodies = picture_bodies(in_batches.model, pictures)
         runs_on = apart.submit(Direct.open, options.model, options.precision).result()
         print(f"# Serving pictures against the model alone\n\n{describe()}")
         print(f"- {options.model} ({runs_on}); {CLIENTS} clients, one 224 px JPEG a request, base64 in JSON")
