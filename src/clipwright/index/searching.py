@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,61 +11,93 @@ from clipwright.embedding.embedder import Embedder, unit_rows
 from clipwright.errors import DimensionError, IndexFileError, QueryError
 from clipwright.index.filters import Filters
 from clipwright.index.folding import fold_near_identical
-from clipwright.index.likeness import EmbeddingScale
-from clipwright.index.photo import Hit, Photo
+from clipwright.index.open_space import OpenSpace, OpenSpaces, perceptual_hashes
+from clipwright.index.photo import Hit
 from clipwright.index.query import Blend, Query, Term
 from clipwright.index.query_parser import parse_query
 from clipwright.index.ranking import CANDIDATES, rank
 from clipwright.index.store import Space, Store
-from clipwright.index.vector_table import VectorTable
 from clipwright.inputs.images import ImageSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How an index is searched, whatever for."""
+
+    limit: int = 20
+    offset: int = 0
+    """So many of the best are left out; offset and limit together are 1,000 at most."""
+    threshold: float | None = None
+    """Drops what is less relevant, 0 to 1."""
+    adaptive: bool = False
+    """Drops what does not stand out from the collection."""
+    filters: Filters = field(default_factory=Filters)
+    unique: bool = False
+    """Folds near-identical shots into the best one."""
+    exact: bool = False
+    """Compares all photographs however many there are."""
+    without: int | None = None
+    """The id of a photograph that is not to be found: the one that others are to resemble."""
 
 
 def search_index(
     store: Store,
+    spaces: OpenSpaces,
     query: str | Query | np.ndarray | None,
     embedder: Embedder | None,
-    *,
     like: int | None,
-    limit: int,
-    threshold: float | None,
-    adaptive: bool,
-    filters: Filters,
-    unique: bool,
-    exact: bool,
     uploads: Mapping[str, ImageSource] | None,
+    options: SearchOptions,
 ) -> list[Hit]:
     """What PhotoIndex.search says."""
     if (query is None) == (like is None):
         raise QueryError("a search takes either a query or a photograph that others are to be like")
     parsed = _parsed(query, like)
-    table = VectorTable.open(store.path, _space_of(store, embedder))
+    space = spaces.space(_space_of(store, embedder))
     if isinstance(query, np.ndarray):
         vectors = unit_rows(query.reshape(1, -1))
     else:
-        vectors = parsed.embed(embedder, _vectors_of(table), uploads)
+        vectors = parsed.embed(embedder, space.vector, uploads)
+    return search_space(store, space, parsed, vectors, replace(options, without=like))
+
+
+def search_space(
+    store: Store, space: OpenSpace, query: Query, vectors: np.ndarray, options: SearchOptions
+) -> list[Hit]:
+    """The photographs of a space that answer a query, best first; vectors (L, D) are what Query.embed gives.
+
+    Raises QueryError for limits beyond 1,000 and a threshold that is none, DimensionError for vectors of another model.
+    """
+    table = space.table
     if vectors.shape[1] != table.embed_dim:
         raise DimensionError(f"the vector has {vectors.shape[1]} numbers, those of the photographs {table.embed_dim}")
-    among = table.matching(filters)
-    if like is not None:
-        among = table.ids != like if among is None else among & (table.ids != like)
+    among = table.matching(options.filters)
+    if options.without is not None:
+        others = table.ids != options.without
+        among = others if among is None else among & others
+    wanted = options.offset + options.limit
     ranked = rank(
-        parsed,
+        query,
         vectors,
         table,
         among=among,
-        limit=max(limit, CANDIDATES) if unique else limit,
-        threshold=threshold,
-        adaptive=adaptive,
-        exact=exact,
+        limit=max(wanted, CANDIDATES) if options.unique else wanted,
+        threshold=options.threshold,
+        adaptive=options.adaptive,
+        exact=options.exact,
     )
+    if not options.unique:
+        ranked = ranked[options.offset :]
     photos = {photo.id: photo for photo in store.photos([int(table.ids[row.index]) for row in ranked])}
-    hits = [
-        Hit(photos[photo], row.similarity, row.relevance)
-        for row in ranked
-        if (photo := int(table.ids[row.index])) in photos  # else it was removed meanwhile
-    ]
-    return _folded(hits, store, table)[:limit] if unique else hits
+    indices, hits = [], []
+    for row in ranked:
+        photo = photos.get(int(table.ids[row.index]))
+        if photo is not None:  # else it was removed meanwhile
+            indices.append(row.index)
+            hits.append(Hit(photo, row.similarity, row.relevance))
+    if not options.unique:
+        return hits
+    return _folded(hits, table.rows(np.array(indices, np.int64)), space)[options.offset : wanted]
 
 
 def spaces_by_size(store: Store) -> list[Space]:
@@ -96,17 +128,14 @@ def _parsed(query: str | Query | np.ndarray | None, like: int | None) -> Query:
     return Query.like(like) if like is not None else Query(Blend((Term("words", "a vector"),)))
 
 
-def _folded(hits: list[Hit], store: Store, table: VectorTable) -> list[Hit]:
-    """Near-identical shots folded into the best of each."""
+def _folded(hits: list[Hit], vectors: np.ndarray, space: OpenSpace) -> list[Hit]:
+    """Near-identical shots folded into the best of each; vectors are the hits'."""
     if len(hits) < 2:
         return hits
-    places = table.sample_indices()
-    scale = EmbeddingScale.of(table.rows(places), _hashes(store.photos(table.ids[places].tolist())))
-    rows = np.array([np.flatnonzero(table.ids == hit.photo.id)[0] for hit in hits])
-    hashes = _hashes([hit.photo for hit in hits])
+    hashes = perceptual_hashes([hit.photo for hit in hits])
     return [
         replace(hits[first], folded=tuple(hits[other].photo for other in others))
-        for first, others in fold_near_identical(range(len(hits)), hashes, table.rows(rows), scale)
+        for first, others in fold_near_identical(range(len(hits)), hashes, vectors, space.scale)
     ]
 
 
@@ -119,18 +148,3 @@ def _space_of(store: Store, embedder: Embedder | None) -> str:
             " update the index with this one"
         )
     return embedder.space_id
-
-
-def _vectors_of(table: VectorTable) -> Callable[[int], np.ndarray]:
-    def vector(photo: int) -> np.ndarray:
-        places = np.flatnonzero(table.ids == photo)
-        if not len(places):
-            raise KeyError(photo)
-        return np.asarray(table.rows(places[:1])[0])
-
-    return vector
-
-
-def _hashes(photos: Sequence[Photo]) -> np.ndarray:
-    """(N,) uint64; 0 where there is none."""
-    return np.array([photo.perceptual_hash or 0 for photo in photos], np.uint64)

@@ -67,6 +67,16 @@ class KnownFiles:
 
 
 @dataclass(frozen=True)
+class Version:
+    """A state of an index; two of the same are equal."""
+
+    file: tuple[int, int] | None
+    """The device and the number of the database's file."""
+    serial: int
+    """Of the last transaction that changed anything."""
+
+
+@dataclass(frozen=True)
 class Transaction:
     """One change of an index: all of it happens or nothing."""
 
@@ -150,6 +160,11 @@ class Store:
         """The number of the last transaction that changed anything."""
         with self.reading() as connection:
             return int(connection.execute("SELECT serial FROM counters").fetchone()[0])
+
+    def version(self) -> Version:
+        """What the index is now: the same as long as nothing in it changes and no other file takes its place."""
+        serial = self.serial()
+        return Version(self._file, serial)
 
     def roots(self) -> list[Root]:
         with self.reading() as connection:
