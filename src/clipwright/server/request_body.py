@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import jiter
-from pydantic import BaseModel, ConfigDict, FailFast, PlainValidator, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
@@ -47,8 +47,8 @@ Picture = Annotated[
     ),
 ]
 """A picture as a body has it: a string in JSON, bytes where it is the file of a form."""
-PictureList = Annotated[list[Picture], FailFast()]
-TextList = Annotated[list[str], FailFast()]
+PictureList = Annotated[list[Picture], Field(fail_fast=True)]
+TextList = Annotated[list[str], Field(fail_fast=True)]
 """Their first fault is enough: a list of a million numbers would have a million."""
 
 
