@@ -55,8 +55,8 @@ def root_facts(store: Store) -> tuple[RootFacts, ...]:
             RootFacts(Path(os.fsdecode(path)), photographs, bool(offline))
             for path, offline, photographs in connection.execute(
                 # The index by root is counted, and not the table: displaced ones are few, and found by their paths.
-                "SELECT roots.path, offline, (SELECT COUNT(*) FROM photos WHERE root = roots.id) - "
-                f"(SELECT COUNT(*) FROM photos WHERE root = roots.id AND NOT ({NOT_DISPLACED})) FROM roots ORDER BY path"
+                "SELECT path, offline, (SELECT COUNT(*) FROM photos WHERE root = roots.id) - "
+                f"(SELECT COUNT(*) FROM photos WHERE root = roots.id AND NOT {NOT_DISPLACED}) FROM roots ORDER BY path"
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from clipwright.errors import Failure
 from clipwright.index.facets import Facets
 from clipwright.index.lock import only_indexer
 from clipwright.index.photo import Photo
@@ -19,6 +21,8 @@ from clipwright.index.photo_index import PhotoIndex
 from clipwright.index.store import Space
 from clipwright.server.library.bounded_threads import BoundedThreads
 from clipwright.server.library.index_faults import as_rejections, no_index
+from clipwright.server.library.photo_files import expect_unchanged
+from clipwright.server.library.photo_records import file_name
 from clipwright.server.library.root_names import RootNames
 from clipwright.server.library.update_jobs import Job, UpdateJobs
 from clipwright.server.library.update_process import UpdateOrder
@@ -55,6 +59,15 @@ class IndexState:
     """Files and folders that could not be used, by code."""
 
 
+@dataclass(frozen=True)
+class FileFault:
+    """A file or folder that could not be used."""
+
+    name: str
+    code: str
+    message: str
+
+
 class PhotoLibrary:
     """One index, kept open, and the jobs that update it. Where there is no index yet, a job makes it.
 
@@ -64,7 +77,7 @@ class PhotoLibrary:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._database = Path(os.path.abspath(settings.database))
+        self._database = settings.database.absolute()
         self._index: PhotoIndex | None = None
         self._opening = threading.Lock()
         self._names = RootNames()
@@ -76,10 +89,8 @@ class PhotoLibrary:
 
     async def start(self) -> None:
         """Looks at the index where there is one."""
-        try:
+        with contextlib.suppress(RejectionError):  # each request says it, until it is mended
             await self.spaces()
-        except RejectionError:
-            pass  # each request says it, until it is mended
 
     async def close(self) -> None:
         """Stops jobs, keeping what they did, and closes the index."""
@@ -106,6 +117,25 @@ class PhotoLibrary:
         if not found:
             raise _unknown_photo(photo)
         return found[0]
+
+    async def photo_and_thumbnail(self, photo: int, deadline: float | None = None) -> tuple[Photo, bytes | None]:
+        """A photograph by its id, and its small JPEG where one is kept. Raises RejectionError, 404."""
+
+        def read(index: PhotoIndex) -> tuple[list[Photo], bytes | None]:
+            return index.photos([photo]), index.thumbnail(photo)
+
+        found, jpeg = await self.read(read, deadline) if _may_be_id(photo) else ([], None)
+        if not found:
+            raise _unknown_photo(photo)
+        return found[0], jpeg
+
+    async def expect_file(self, photo: Photo, deadline: float | None = None) -> None:
+        """Raises RejectionError where a photograph's file is not there, 404, or has changed, 410."""
+        await self._reads.run(lambda: expect_unchanged(photo), deadline)
+
+    async def failures(self, limit: int, deadline: float | None = None) -> list[FileFault]:
+        """Files and folders that could not be used, the first by path."""
+        return await self.read(lambda index: [_fault_of(failure) for failure in index.failures(limit)], deadline)
 
     async def vector(self, photo: int, space_id: str) -> np.ndarray:
         """(D,) float32, unit: a photograph's vector. Raises RejectionError, 404, where the index has none."""
@@ -243,6 +273,13 @@ class PhotoLibrary:
 
 def _may_be_id(photo: int) -> bool:
     return 0 < photo <= _LARGEST_ID
+
+
+def _fault_of(failure: Failure) -> FileFault:
+    source, message = Path(failure.source), failure.message
+    if str(source.parent) in message:  # a decoder's words, which may say what it was given
+        message = "the file cannot be used"
+    return FileFault(file_name(os.fsencode(source)), failure.code, message)
 
 
 def _unknown_photo(photo: int) -> RejectionError:

@@ -15,9 +15,16 @@ from clipwright.errors import (
     QueryError,
     UnknownPhotoError,
 )
-from clipwright.server.rejection import RejectionError
+from clipwright.server.rejection import RejectionCode, RejectionError
 
 _RETRY_SECONDS = 30.0
+_SENTENCES: tuple[tuple[type[Exception], RejectionCode, str], ...] = (
+    (DamagedIndexError, "index_damaged", "the index is damaged; an update (POST /v1/index) salvages what can be read"),
+    (DimensionError, "index_unusable", "the index has vectors of another size than this model gives; update it"),
+    (IndexFileError, "index_unusable", "the index cannot be read at the moment; the server's log says why"),
+    (OSError, "index_unusable", "the disk of the index fails or is full; the server's log says more"),
+)
+"""For errors whose own words hold a path."""
 logger = logging.getLogger(__name__)
 
 
@@ -32,17 +39,10 @@ def rejection_of(error: ClipwrightError | OSError) -> RejectionError:
     if isinstance(error, BusyIndexError):
         return index_busy("another process is updating the index; try again when it has ended")
     logger.warning("the index cannot be used: %s", error)  # with its path, for who runs the server
-    if isinstance(error, DamagedIndexError):
-        what = "the index is damaged; an update of it (POST /v1/index) salvages what can be read"
-        return RejectionError(503, "index_damaged", what, retry_after=_RETRY_SECONDS)
-    if isinstance(error, DimensionError):
-        what = "the index has vectors of another size than this model gives; an update of it may mend that"
-        return RejectionError(503, "index_unusable", what, retry_after=_RETRY_SECONDS)
-    if isinstance(error, IndexFileError):
-        what = "the index cannot be read at the moment; the server's log says why"
-        return RejectionError(503, "index_unusable", what, retry_after=_RETRY_SECONDS)
-    what = "the disk of the index fails or is full; the server's log says more"
-    return RejectionError(503, "index_unusable", what, retry_after=_RETRY_SECONDS)
+    code, sentence = next(
+        ((code, sentence) for kind, code, sentence in _SENTENCES if isinstance(error, kind)), _SENTENCES[-1][1:]
+    )
+    return RejectionError(503, code, sentence, retry_after=_RETRY_SECONDS)
 
 
 def index_busy(message: str) -> RejectionError:

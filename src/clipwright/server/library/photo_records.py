@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -64,10 +66,10 @@ def record_without_rank(photo: Photo) -> HitRecord:
 
 def file_name(path: bytes) -> str:
     """The last part of a path; bytes that are no letters are replaced."""
-    return os.path.basename(path).decode("utf-8", "replace")
+    return os.fsencode(Path(os.fsdecode(path)).name).decode("utf-8", "replace")
 
 
-def _fields(photo: Photo) -> dict[str, object]:
+def _fields(photo: Photo) -> dict[str, Any]:
     facts, address = photo.facts, f"/v1/photos/{photo.id}"
     version = f"?v={photo.content_hash.hex()[:12]}"
     return {

@@ -105,7 +105,6 @@ class SearchRequest(RequestModel):
         except QueryError as error:
             raise RejectionError(400, "invalid_query", str(error), param="query") from error
 
-
     def options(self) -> SearchOptions:
         """Raises RejectionError, 400, where a moment of the filters is none."""
         return SearchOptions(

@@ -10,16 +10,16 @@ from clipwright.server.model_pool import ModelFacts, ModelPool
 from clipwright.server.rejection import RejectionError
 
 
-async def searched_model(
-    pool: ModelPool, spaces: Sequence[Space], wanted: str | None = None
-) -> ModelFacts:
+async def searched_model(pool: ModelPool, spaces: Sequence[Space], wanted: str | None = None) -> ModelFacts:
     """The facts of the wanted model, or of the first one that is served and whose vectors the index has.
 
     Raises RejectionError: 409 no_index where the index holds nothing, 409 model_not_in_index with the way out where it
     has no vectors of these.
     """
     if not spaces:
-        raise RejectionError(409, "no_index", "the index holds no photographs yet; an update (POST /v1/index) adds some")
+        raise RejectionError(
+            409, "no_index", "the index holds no photographs yet; an update (POST /v1/index) adds some"
+        )
     in_index = {space.space_id for space in spaces}
     tried = []
     for name in pool.names if wanted is None else [wanted]:
@@ -27,16 +27,15 @@ async def searched_model(
         if facts.space_id in in_index:
             return facts
         tried.append(facts.name)
-    raise RejectionError(
-        409, "model_not_in_index", f"the index was made with {_listed([space.model for space in spaces])}, whose vectors"
-        f" cannot be compared with those of {_listed(tried)}; serve that model (--model), or update the index"
-        " (POST /v1/index)",
-        param="model" if wanted else None,
-    )  # fmt: skip
+    what = (
+        f"the index was made with {_listed([space.model for space in spaces])}, whose vectors cannot be compared with"
+        f" those of {_listed(tried)}; serve that model (--model), or update the index (POST /v1/index)"
+    )
+    raise RejectionError(409, "model_not_in_index", what, param="model" if wanted else None)
 
 
 def default_space(served: Sequence[str], spaces: Sequence[Space]) -> str | None:
-    """The space_id for what needs no model, by names alone; None: the index holds nothing. spaces: the largest first."""
+    """The space_id for what needs no model; None: the index holds nothing. served: names; spaces: the largest first."""
     by_model = {space.model: space.space_id for space in reversed(spaces)}
     chosen = [by_model[name] for name in served if name in by_model]
     return chosen[0] if chosen else spaces[0].space_id if spaces else None

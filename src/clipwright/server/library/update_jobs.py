@@ -42,6 +42,8 @@ class Job:
     """Files that were read."""
     total: int | None = None
     """Files that are to be read; None until the folders were looked through."""
+    failed: int = 0
+    """Files and folders that could not be used."""
     counts: dict[str, int] | None = None
     """At the end: fields of UpdateCounts."""
     error: JobFault | None = None
@@ -135,18 +137,20 @@ class UpdateJobs:
         for line in process.stdout:
             with contextlib.suppress(ValueError):  # half a line: it was killed
                 said |= json.loads(line)
-                self._note(id_, done=said.get("done", 0), total=said.get("total"))
+                self._note(id_, {name: said[name] for name in ("done", "total", "failed") if name in said})
         status = process.wait()
         process.stdout.close()
         with contextlib.suppress(OSError):
             process.stdin.close()
         with self._lock:
             self._running = None
-            self._jobs[id_] = replace(self._jobs[id_], ended=time.time(), **_outcome(said, status, running.is_cancelled))
+            self._jobs[id_] = replace(
+                self._jobs[id_], ended=time.time(), **_outcome(said, status, running.is_cancelled)
+            )
 
-    def _note(self, id_: str, *, done: int, total: int | None) -> None:
+    def _note(self, id_: str, progress: dict[str, int]) -> None:
         with self._lock:
-            self._jobs[id_] = replace(self._jobs[id_], done=done, total=total)
+            self._jobs[id_] = replace(self._jobs[id_], **progress)  # type: ignore[arg-type]
 
 
 def _outcome(said: dict[str, Any], status: int, is_cancelled: bool) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 `python -m clipwright.server.library.update_process` reads one line of JSON from its standard input, an UpdateOrder, and
 stops, keeping what it did, when that input ends: so it does not outlive the server either. It writes JSON lines:
-{"done", "total"} as it goes, and at the end {"counts"}, or {"error": {"code", "message"}}, or {"cancelled": true}.
+{"done", "total", "failed"} as it goes, and at the end {"counts"}, or {"error": {"code", "message"}}, or
+{"cancelled": true}.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import IO, Any
 
 from clipwright.embedding.embedder import Pixels
 from clipwright.embedding.load import BackendChoice, PrecisionChoice
-from clipwright.errors import ClipwrightError
+from clipwright.errors import ClipwrightError, Failure
 
 _NICENESS = 10
 
@@ -75,13 +76,20 @@ def _update(order: UpdateOrder, answer: Any) -> dict[str, int]:
     embedder = load_embedder(
         order.model, threads=order.threads, pixels=order.pixels, backend=order.backend, precision=order.precision
     )
+    failed = 0
+
+    def note_failure(_: Failure) -> None:
+        nonlocal failed
+        failed += 1
+
     with PhotoIndex.open(Path(order.database)) as index:
         counts = index.update(
             [Path(folder) for folder in order.folders],
             embedder,
             batch_size=order.batch_size,
             threads=order.threads,
-            progress=lambda done, total: answer(done=done, total=total),
+            progress=lambda done, total: answer(done=done, total=total, failed=failed),
+            on_failure=note_failure,
             wait=False,
         )
     return {name: count for name, count in asdict(counts).items() if isinstance(count, int)}

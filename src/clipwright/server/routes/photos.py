@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from clipwright.errors import Failure
 from clipwright.index.photo import Photo
-from clipwright.index.photo_index import PhotoIndex
 from clipwright.server.answers import refusals
 from clipwright.server.library.photo_records import PhotoRecord, photo_record
 from clipwright.server.rejection import RejectionError
@@ -21,7 +18,10 @@ _THUMBNAIL_SIDE = 256
 _VERSIONED = "private, max-age=31536000, immutable"
 """For an address that names the content (?v=...): another content has another one."""
 _UNVERSIONED = "private, no-cache"
-_JPEG = {200: {"content": {"image/jpeg": {}}}, 304: {"description": "The client has it already."}}
+_JPEG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {}}},
+    304: {"description": "The client has it already."},
+}
 _REFUSALS = refusals(401, 404, 409, 410, 422, 429, 503)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -12,7 +11,6 @@ from pydantic import BaseModel
 
 from clipwright.index.photo_index import PhotoIndex
 from clipwright.index.query import Query, TermKey
-from clipwright.index.searching import SearchOptions
 from clipwright.server.answers import refusals
 from clipwright.server.library.photo_records import HitRecord, hit_record, record_without_rank
 from clipwright.server.library.search_request import SearchRequest
@@ -96,5 +94,5 @@ async def _embedded(
     if uploads:
         pictures = [asked.uploads[name] for _, name in uploads]
         embedded = await embed_pictures(services, model, pictures, deadline, param="uploads")
-        vectors.update(zip(uploads, embedded, strict=True))
+        vectors.update({term: row for term, row in zip(uploads, embedded, strict=True) if isinstance(row, np.ndarray)})
     return vectors

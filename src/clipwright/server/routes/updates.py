@@ -11,10 +11,10 @@ from pydantic import BaseModel, Field
 
 from clipwright.index.facets import Facets
 from clipwright.server.answers import json_answer, refusals
-from clipwright.server.library.photo_records import file_name
 from clipwright.server.library.search_request import MOST_FOUND
 from clipwright.server.library.searched_model import searched_model
 from clipwright.server.library.update_jobs import Job, JobState
+from clipwright.server.photo_library import FileFault
 from clipwright.server.rejection import RejectionError
 from clipwright.server.request_body import RequestModel, described, read_body
 from clipwright.server.services import ServicesOf
@@ -78,17 +78,9 @@ class JobList(BaseModel):
     data: list[JobRecord]
 
 
-class FileFailure(BaseModel):
-    """A file or folder that could not be used."""
-
-    name: str
-    code: str
-    message: str
-
-
 class FailureList(BaseModel):
     object: Literal["list"]
-    data: list[FileFailure]
+    data: list[FileFault]
 
 
 class UpdateRequest(RequestModel):
@@ -159,8 +151,7 @@ async def cancel(job: str, services: ServicesOf) -> Response:
 async def failures(services: ServicesOf, limit: Annotated[int, Query(ge=1, le=MOST_FOUND)] = 100) -> Response:
     """Files and folders that could not be used."""
     found = await services.photos.failures(limit, services.deadline())
-    data = [{"name": file_name(each.path), "code": each.code, "message": each.message} for each in found]
-    return json_answer({"object": "list", "data": data})
+    return json_answer({"object": "list", "data": found})
 
 
 @router.get("/v1/index/facets", response_model=Facets, responses=refusals(401, 409, 429, 503))
