@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from clipwright.errors import Failure
+from clipwright.server.model_facts import ModelFacts
 from clipwright.server.rejection import ItemFault, RejectionError
 from clipwright.server.services import Services
 from clipwright.server.texts import check_count
 from clipwright.server.together import together
+from clipwright.server.web_fetch import Allowance, FetchError
 
 _AT_ONCE = 256 * 1024
 """Letters of base64 that are decoded on the event loop, which takes less than a millisecond. A thread decodes more."""
@@ -27,52 +30,40 @@ Found = np.ndarray | bytes | ItemFault
 
 async def embed_pictures(
     services: Services,
-    model: str | None,
+    facts: ModelFacts,
     pictures: Sequence[str | bytes],
     deadline: float,
-    *,
     param: str,
+    *,
     partial: bool = False,
     places: Sequence[int] | None = None,
 ) -> list[np.ndarray | ItemFault]:
     """For each picture of a request its (D,) float32 unit vector, or, where partial, why it has none.
 
-    places are the pictures' in the request, else 0, 1, ...; param is the field that they stand in. Raises
-    RejectionError where a picture cannot be used and not partial; at too many of them; and as ModelPool does.
+    facts: the model's. param: the field in which the pictures stand, at these places of it; else at 0, 1, ...
+    Raises RejectionError where a picture cannot be used and not partial; at too many of them; and as ModelPool does.
     """
     check_count(len(pictures), services.settings.limits.pictures, param)
     places = range(len(pictures)) if places is None else places
-    if not services.settings.fetch_urls:
-        _refuse_addresses(pictures, places, param)
-    found = await _find(services, model, pictures, places, deadline)
-    _tell_faults(services, found, param, partial)
-    files = [picture for picture in found if isinstance(picture, bytes)]
-    embedded = iter(await services.models.embed_pictures(model, files, deadline) if files else [])
+    has_addresses = any(isinstance(picture, str) and _is_address(picture) for picture in pictures)
+    if has_addresses and not services.settings.fetch_urls:
+        raise _no_addresses(pictures, places, param)
+    async with services.web.turn() if has_addresses else contextlib.nullcontext():
+        found = await _find(services, facts, pictures, places, deadline)
+        tell_faults(services, found, param, partial)
+        files = [picture for picture in found if isinstance(picture, bytes)]
+        embedded = await services.models.embed_pictures(facts.name, files, deadline) if files else []
+    rest = iter(embedded)
     results = [
-        _vector_or_fault(place, next(embedded)) if isinstance(picture, bytes) else picture
+        _vector_or_fault(place, next(rest)) if isinstance(picture, bytes) else picture
         for place, picture in zip(places, found, strict=True)
     ]
-    _tell_faults(services, [new for new, old in zip(results, found, strict=True) if new is not old], param, partial)
+    tell_faults(services, [new for new, old in zip(results, found, strict=True) if new is not old], param, partial)
     return results
 
 
-def _refuse_addresses(pictures: Sequence[str | bytes], places: Sequence[int], param: str) -> None:
-    for place, picture in zip(places, pictures, strict=True):
-        if isinstance(picture, str) and _is_address(picture):
-            raise RejectionError(
-                403,
-                "url_refused",
-                "this server fetches no pictures from addresses; send the picture itself, as a data URI or in a form",
-                param=param,
-                index=place,
-            )
-
-
-def _vector_or_fault(place: int, result: np.ndarray | Failure) -> np.ndarray | ItemFault:
-    return ItemFault(place, result.code, result.message) if isinstance(result, Failure) else result
-
-
-def _tell_faults(services: Services, results: Sequence[object], param: str, partial: bool) -> None:
+def tell_faults(services: Services, results: Iterable[object], param: str, partial: bool) -> None:
+    """Counts the faults among the results; raises RejectionError where there is one and not partial."""
     faults = [result for result in results if isinstance(result, ItemFault)]
     for fault in faults:
         services.metrics.item_failed(fault.code)
@@ -80,23 +71,35 @@ def _tell_faults(services: Services, results: Sequence[object], param: str, part
         raise RejectionError.of_items(faults, param)
 
 
+def _no_addresses(pictures: Sequence[str | bytes], places: Sequence[int], param: str) -> RejectionError:
+    first = next(
+        place for place, item in zip(places, pictures, strict=True) if isinstance(item, str) and _is_address(item)
+    )
+    message = "this server fetches no pictures from addresses; send the picture itself, as a data URI or in a form"
+    return RejectionError(403, "url_refused", message, param=param, index=first)
+
+
+def _vector_or_fault(place: int, result: np.ndarray | Failure) -> np.ndarray | ItemFault:
+    return ItemFault(place, result.code, result.message) if isinstance(result, Failure) else result
+
+
 # Where a picture is
 
 
 async def _find(
-    services: Services, model: str | None, pictures: Sequence[str | bytes], places: Sequence[int], deadline: float
+    services: Services, facts: ModelFacts, pictures: Sequence[str | bytes], places: Sequence[int], deadline: float
 ) -> list[Found]:
     most = services.settings.limits.picture_bytes
-    space_id = (await services.models.facts(model)).space_id
+    allowance = Allowance(services.settings.limits.body_bytes)
     at_once = sum(len(picture) for picture in pictures if isinstance(picture, str)) <= _AT_ONCE
 
     async def elsewhere(place: int, picture: str) -> Found:
         if _is_data(picture):
             return await asyncio.to_thread(_data, picture, place, most)
         if picture.startswith("photo:"):
-            return await _vector_of_photo(services, picture[6:], place, space_id)
+            return await _vector_of_photo(services, picture[6:], place, facts.space_id)
         if _is_address(picture):
-            return await _fetched(services, picture, place, deadline)
+            return await _fetched(services, picture, place, allowance, deadline)
         return ItemFault(place, "invalid_request", "this is no data URI, no 'photo:ID' and no address of a picture")
 
     found: dict[int, Found] = {}
@@ -156,12 +159,12 @@ async def _vector_of_photo(services: Services, number: str, place: int, space_id
         return ItemFault(place, rejection.code, str(rejection))
 
 
-async def _fetched(services: Services, address: str, place: int, deadline: float) -> bytes | ItemFault:
-    from clipwright.server.web_fetch import FetchError
-
+async def _fetched(
+    services: Services, address: str, place: int, allowance: Allowance, deadline: float
+) -> bytes | ItemFault:
     try:
         async with asyncio.timeout_at(deadline):
-            return await services.web.fetch(address)
+            return await services.web.fetch(address, allowance)
     except FetchError as error:
         return ItemFault(place, error.code, str(error))
     except TimeoutError:

@@ -36,7 +36,7 @@ class Services:
         """What fetches pictures by address, where settings allow that."""
         from clipwright.server.web_fetch import WebFetcher
 
-        return WebFetcher(self.settings.limits.picture_bytes)
+        return WebFetcher(self.settings.limits)
 
     def deadline(self) -> float:
         """The moment, on the event loop's clock, when a request whose last byte came just now is given up."""

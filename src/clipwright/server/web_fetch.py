@@ -4,6 +4,7 @@ can: so every address is checked, and the connection goes to the address that wa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import httpcore
 
 from clipwright.server.public_addresses import IPAddress, is_own, is_public
+from clipwright.server.settings import Limits
 
 if TYPE_CHECKING:
     import ssl
@@ -44,6 +46,19 @@ class FetchError(Exception):
     def __init__(self, code: Literal["url_refused", "url_failed", "too_large"], message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Allowance:
+    """The bytes that the addresses of one request may name together."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = self._left = most_bytes
+
+    def take(self, count: int) -> None:
+        """Raises FetchError where there are not so many left."""
+        self._left -= count
+        if self._left < 0:
+            raise FetchError("too_large", f"the pictures of this request have more than {self._most:,} bytes together")
 
 
 @dataclass(frozen=True)
@@ -134,7 +149,7 @@ class WebFetcher:
 
     def __init__(
         self,
-        most_bytes: int,
+        limits: Limits,
         *,
         seconds: float = _SECONDS,
         resolve: Resolve = resolve,
@@ -142,19 +157,27 @@ class WebFetcher:
         ports: Iterable[int] = _PORTS.values(),
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """most_bytes: of one picture. seconds: for one picture, whatever its server does."""
-        self._most_bytes, self._seconds, self._ports = most_bytes, seconds, frozenset(ports)
+        """seconds: for one picture, whatever its server does."""
+        self._most_bytes, self._seconds, self._ports = limits.picture_bytes, seconds, frozenset(ports)
         self._network = _CheckedNetwork(resolve, is_allowed)
         self._tls = tls or httpcore.default_ssl_context()
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._turns = asyncio.Semaphore(max(1, limits.bodies_bytes // limits.body_bytes))
 
-    async def fetch(self, url: str) -> bytes:
+    def turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """To be held by a request from its first fetch until it lets go of what was fetched.
+
+        A request with addresses is small, and what they name is not: so many at once hold no more than bodies may.
+        """
+        return self._turns
+
+    async def fetch(self, url: str, allowance: Allowance) -> bytes:
         """The picture's file. Raises FetchError."""
         address = WebAddress.parse(url)
         try:
             async with self._slots, asyncio.timeout(self._seconds):
                 for _ in range(REDIRECTS + 1):
-                    answer = await self._ask(address)
+                    answer = await self._ask(address, allowance)
                     if isinstance(answer, bytes):
                         return answer
                     address = answer
@@ -164,7 +187,7 @@ class WebFetcher:
             raise FetchError("url_failed", "it cannot be reached, or its answer broke off") from None
         raise FetchError("url_failed", f"it redirects more than {REDIRECTS} times")
 
-    async def _ask(self, address: WebAddress) -> bytes | WebAddress:
+    async def _ask(self, address: WebAddress, allowance: Allowance) -> bytes | WebAddress:
         """The picture, or where it is said to be."""
         if address.port not in self._ports:
             raise FetchError("url_refused", f"port {address.port} is none of the web's; leave it out")
@@ -190,9 +213,9 @@ class WebFetcher:
                 return address.next(said[b"location"])
             if answer.status != 200:
                 raise FetchError("url_failed", f"it answers with status {answer.status}")
-            return await self._picture(answer, said)
+            return await self._picture(answer, said, allowance)
 
-    async def _picture(self, answer: httpcore.Response, said: dict[bytes, str]) -> bytes:
+    async def _picture(self, answer: httpcore.Response, said: dict[bytes, str], allowance: Allowance) -> bytes:
         kind = said.get(b"content-type", "").partition(";")[0].strip().lower()
         if not kind.startswith("image/") and kind not in ("application/octet-stream", "binary/octet-stream"):
             raise FetchError("url_failed", "its answer is no picture, by its Content-Type")
@@ -205,6 +228,7 @@ class WebFetcher:
         data = bytearray()
         async for part in answer.aiter_stream():
             data += part
+            allowance.take(len(part))
             if len(data) > self._most_bytes:
                 raise too_large
         return bytes(data)

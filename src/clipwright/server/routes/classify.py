@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from clipwright.errors import LabelError
-from clipwright.server.answers import INFERENCE, FaultAnswer, in_place, json_answer
+from clipwright.server.answers import FaultAnswer, picture_answers
+from clipwright.server.model_facts import ModelFacts
 from clipwright.server.pictures import embed_pictures
-from clipwright.server.request_body import PictureList, RequestModel, TextList, described, invalid, read_body
-from clipwright.server.services import ServicesOf
+from clipwright.server.rejection import ItemFault, RejectionError
+from clipwright.server.request_body import PictureList, RequestModel, TextList, described, read_body
+from clipwright.server.services import Deadline, ServicesOf
 from clipwright.server.texts import check_count, check_texts
-from clipwright.tasks.classifier import LabelTexts
+from clipwright.tasks.classifier import Classifier, LabelTexts
 
 router = APIRouter()
-
-_AT_ONCE = 1_000
-"""Scores that are written on the event loop, which takes a millisecond. A thread writes more."""
 
 
 class ClassifyRequest(RequestModel):
@@ -68,15 +67,13 @@ class ClassifyAnswer(BaseModel):
 @router.post(
     "/v1/classify",
     response_model=ClassifyAnswer,
-    responses=INFERENCE,
     openapi_extra=described(ClassifyRequest),
     tags=["models"],
 )
-async def classify(request: Request, services: ServicesOf) -> Response:
+async def classify(request: Request, services: ServicesOf, deadline: Deadline) -> Response:
     """How well each label fits each picture."""
     limits = services.settings.limits
     asked = await read_body(request, ClassifyRequest, limits)
-    deadline = services.deadline()
     check_count(len(asked.labels), limits.labels, "labels")
     check_texts(asked.labels, limits, "labels")
     check_texts(asked.templates or (), limits, "templates")
@@ -84,22 +81,14 @@ async def classify(request: Request, services: ServicesOf) -> Response:
     try:
         texts = LabelTexts.of(asked.labels, asked.templates, unknown=asked.unknown)
     except LabelError as error:
-        raise invalid(str(error), "labels") from None
-    facts = await services.models.facts(asked.model)
-    pictures = await embed_pictures(
-        services, asked.model, asked.images, deadline, param="images", partial=asked.partial
+        raise RejectionError(422, "invalid_request", str(error), param="labels") from None
+
+    async def embed(facts: ModelFacts) -> tuple[str, Classifier, list[np.ndarray | ItemFault]]:
+        pictures = await embed_pictures(services, facts, asked.images, deadline, "images", partial=asked.partial)
+        read = await services.models.embed_texts(facts.name, texts.texts, deadline, remembered=True)
+        return facts.name, texts.classifier(read.vectors, facts.scale, facts.bias), pictures
+
+    model, classifier, pictures = await services.models.consistently(asked.model, embed)
+    return await picture_answers(
+        model, pictures, "labels", lambda vectors: classifier.scores(vectors, asked.top), len(classifier.names)
     )
-    read = await services.models.embed_texts(asked.model, texts.texts, deadline, remembered=True)
-    classifier = texts.classifier(read.vectors, facts.scale, facts.bias)
-
-    def answer() -> Response:
-        return json_answer(
-            {
-                "object": "list",
-                "model": facts.name,
-                "data": in_place(pictures, "labels", lambda vectors: classifier.scores(vectors, asked.top)),
-            }
-        )
-
-    scores = len(pictures) * len(classifier.names)
-    return answer() if scores <= _AT_ONCE else await asyncio.to_thread(answer)

@@ -13,12 +13,12 @@ from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from clipwright.server.answers import INFERENCE, ItemError
+from clipwright.server.gate.error_answers import ItemRecord
 from clipwright.server.model_pool import ModelFacts
-from clipwright.server.pictures import embed_pictures
+from clipwright.server.pictures import embed_pictures, tell_faults
 from clipwright.server.rejection import ItemFault, RejectionError
 from clipwright.server.request_body import RequestModel, described, invalid, read_body
-from clipwright.server.services import Services, ServicesOf
+from clipwright.server.services import Deadline, Services, ServicesOf
 from clipwright.server.texts import check_count, text_faults
 
 router = APIRouter()
@@ -104,29 +104,47 @@ class EmbeddingsAnswer(BaseModel):
     truncated: list[int] | None = Field(
         None, description="Texts that are longer than the model reads: their ends are not in the vectors."
     )
-    errors: list[ItemError] | None = Field(None, description="With partial: the items that could not be used.")
+    errors: list[ItemRecord] | None = Field(None, description="With partial: the items that could not be used.")
 
 
 @router.post(
     "/v1/embeddings",
     response_model=EmbeddingsAnswer,
     response_model_exclude_unset=True,
-    responses=INFERENCE,
     openapi_extra=described(EmbeddingsRequest),
     tags=["models"],
 )
-async def create_embeddings(request: Request, services: ServicesOf) -> Response:
+async def create_embeddings(request: Request, services: ServicesOf, deadline: Deadline) -> Response:
     """Vectors of texts and pictures, all in one space: a picture is near to the texts that describe it."""
     asked = await read_body(request, EmbeddingsRequest, services.settings.limits)
-    deadline = services.deadline()
-    facts = await services.models.facts(asked.model)
+    embedded = await services.models.consistently(asked.model, lambda facts: _embed(services, asked, facts, deadline))
+    if len(asked.input) > _AT_ONCE:
+        content = await asyncio.to_thread(_written, asked, embedded)
+    else:
+        content = _written(asked, embedded)
+    return Response(content, media_type="application/json")
+
+
+@dataclass
+class _Embedded:
+    """What a model made of the items."""
+
+    model: str
+    results: dict[int, np.ndarray | ItemFault] = field(default_factory=dict)
+    """By their places."""
+    tokens: int = 0
+    truncated: list[int] = field(default_factory=list)
+
+
+async def _embed(services: Services, asked: EmbeddingsRequest, facts: ModelFacts, deadline: float) -> _Embedded:
+    limits = services.settings.limits
     if asked.dimensions not in (None, facts.embed_dim):
         raise invalid(
             f"{facts.name!r} gives vectors of {facts.embed_dim} numbers, which cannot be cut to {asked.dimensions} "
             "without loss; leave dimensions out",
             "dimensions",
         )
-    check_count(len(asked.input), services.settings.limits.texts, "input")
+    check_count(len(asked.input), limits.texts, "input")
     texts: dict[int, str] = {}
     pictures: dict[int, str | bytes] = {}
     for place, item in enumerate(asked.input):
@@ -134,74 +152,44 @@ async def create_embeddings(request: Request, services: ServicesOf) -> Response:
             texts[place] = item
         else:
             pictures[place] = item
-    results: dict[int, np.ndarray | ItemFault] = {}
-    usage = _Usage()
+    embedded = _Embedded(facts.name)
     if texts:
-        results |= await _embed_texts(services, asked, texts, deadline, usage)
+        faults = text_faults(texts, limits)
+        tell_faults(services, faults, "input", asked.partial)
+        embedded.results = {fault.index: fault for fault in faults}
+        good = {place: text for place, text in texts.items() if place not in embedded.results}
+        read = await services.models.embed_texts(facts.name, list(good.values()), deadline)
+        embedded.results |= zip(good, read.vectors, strict=True)
+        embedded.tokens = sum(read.tokens)
+        embedded.truncated = [place for place, dropped in zip(good, read.dropped, strict=True) if dropped]
     if pictures:
         vectors = await embed_pictures(
-            services,
-            asked.model,
-            list(pictures.values()),
-            deadline,
-            param="input",
-            partial=asked.partial,
-            places=list(pictures),
+            services, facts, list(pictures.values()), deadline, "input", partial=asked.partial, places=list(pictures)
         )
-        results |= zip(pictures, vectors, strict=True)
-    if len(results) > _AT_ONCE:
-        content = await asyncio.to_thread(_written, asked, facts, results, usage)
-    else:
-        content = _written(asked, facts, results, usage)
-    return Response(content, media_type="application/json")
+        embedded.results |= zip(pictures, vectors, strict=True)
+    return embedded
 
 
 def _modality(item: str) -> Literal["text", "image"]:
     return "image" if item.startswith("data:image/") else "text"
 
 
-@dataclass
-class _Usage:
-    """What was read of the texts."""
-
-    tokens: int = 0
-    truncated: list[int] = field(default_factory=list)
-
-
-async def _embed_texts(
-    services: Services, asked: EmbeddingsRequest, texts: dict[int, str], deadline: float, usage: _Usage
-) -> dict[int, np.ndarray | ItemFault]:
-    faults = {fault.index: fault for fault in text_faults(texts, services.settings.limits)}
-    for fault in faults.values():
-        services.metrics.item_failed(fault.code)
-    if faults and not asked.partial:
-        raise RejectionError.of_items(list(faults.values()), "input")
-    good = {place: text for place, text in texts.items() if place not in faults}
-    if not good:
-        return dict(faults)
-    read = await services.models.embed_texts(asked.model, list(good.values()), deadline)
-    usage.tokens = sum(read.tokens)
-    usage.truncated = [place for place, dropped in zip(good, read.dropped, strict=True) if dropped]
-    return {**faults, **dict(zip(good, read.vectors, strict=True))}
-
-
-def _written(
-    asked: EmbeddingsRequest, facts: ModelFacts, results: dict[int, np.ndarray | ItemFault], usage: _Usage
-) -> bytes:
+def _written(asked: EmbeddingsRequest, embedded: _Embedded) -> bytes:
     """The answer, as EmbeddingsAnswer describes it: vector by vector, so that in a thread other threads have turns."""
+    results = sorted(embedded.results.items(), key=lambda item: item[0])
     vectors = (
         _written_vector(place, result, asked.encoding_format)
-        for place, result in sorted(results.items())
+        for place, result in results
         if not isinstance(result, ItemFault)
     )
     rest: dict[str, Any] = {
-        "model": facts.name,
-        "usage": {"prompt_tokens": usage.tokens, "total_tokens": usage.tokens},
+        "model": embedded.model,
+        "usage": {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens},
     }
-    if usage.truncated:
-        rest["truncated"] = usage.truncated
+    if embedded.truncated:
+        rest["truncated"] = embedded.truncated
     if asked.partial:
-        rest["errors"] = [result for _, result in sorted(results.items()) if isinstance(result, ItemFault)]
+        rest["errors"] = [result for _, result in results if isinstance(result, ItemFault)]
     return b'{"object":"list","data":[%b],%b' % (b",".join(vectors), to_json(rest)[1:])
 
 

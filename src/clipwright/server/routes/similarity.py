@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
@@ -11,17 +10,16 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from clipwright.server.answers import INFERENCE, FaultAnswer, in_place, json_answer
+from clipwright.server.answers import FaultAnswer, picture_answers
+from clipwright.server.model_facts import ModelFacts
 from clipwright.server.pictures import embed_pictures
+from clipwright.server.rejection import ItemFault
 from clipwright.server.request_body import PictureList, RequestModel, TextList, described, read_body
-from clipwright.server.services import ServicesOf
+from clipwright.server.services import Deadline, ServicesOf
 from clipwright.server.texts import check_count, check_texts
 from clipwright.tasks.zero_shot import similarity_matrix
 
 router = APIRouter()
-
-_AT_ONCE = 1_000
-"""Similarities that are written on the event loop, which takes a millisecond. A thread writes more."""
 
 
 class SimilarityRequest(RequestModel):
@@ -63,28 +61,25 @@ class SimilarityAnswer(BaseModel):
 @router.post(
     "/v1/similarity",
     response_model=SimilarityAnswer,
-    responses=INFERENCE,
     openapi_extra=described(SimilarityRequest),
     tags=["models"],
 )
-async def similarity(request: Request, services: ServicesOf) -> Response:
+async def similarity(request: Request, services: ServicesOf, deadline: Deadline) -> Response:
     """The cosine of each picture with each text."""
     limits = services.settings.limits
     asked = await read_body(request, SimilarityRequest, limits)
-    deadline = services.deadline()
     check_count(len(asked.texts), limits.texts, "texts")
     check_texts(asked.texts, limits, "texts")
-    facts = await services.models.facts(asked.model)
-    pictures = await embed_pictures(
-        services, asked.model, asked.images, deadline, param="images", partial=asked.partial
-    )
-    read = await services.models.embed_texts(asked.model, asked.texts, deadline, remembered=True)
 
-    def of_rows(vectors: np.ndarray) -> Iterator[list[dict[str, Any]]]:
-        for row in similarity_matrix(vectors, read.vectors).tolist():
+    async def embed(facts: ModelFacts) -> tuple[str, np.ndarray, list[np.ndarray | ItemFault]]:
+        pictures = await embed_pictures(services, facts, asked.images, deadline, "images", partial=asked.partial)
+        read = await services.models.embed_texts(facts.name, asked.texts, deadline, remembered=True)
+        return facts.name, read.vectors, pictures
+
+    model, texts, pictures = await services.models.consistently(asked.model, embed)
+
+    def similarities(vectors: np.ndarray) -> Iterator[list[dict[str, Any]]]:
+        for row in similarity_matrix(vectors, texts).tolist():
             yield [{"text": text, "similarity": cosine} for text, cosine in zip(asked.texts, row, strict=True)]
 
-    def answer() -> Response:
-        return json_answer({"object": "list", "model": facts.name, "data": in_place(pictures, "similarities", of_rows)})
-
-    return answer() if len(pictures) * len(asked.texts) <= _AT_ONCE else await asyncio.to_thread(answer)
+    return await picture_answers(model, pictures, "similarities", similarities, len(asked.texts))
