@@ -86,7 +86,7 @@ def search_space(
         adaptive=options.adaptive,
         exact=options.exact,
     )
-    found = _folded(ranked, store, space) if options.unique else [(row, ()) for row in ranked]
+    found = _folded(ranked, wanted, store, space) if options.unique else [(row, ()) for row in ranked]
     found = found[options.offset : wanted]
     ids = [int(table.ids[row.index]) for best, others in found for row in (best, *others)]
     photos = {photo.id: photo for photo in store.photos(ids)}  # without those that were removed meanwhile
@@ -97,13 +97,15 @@ def search_space(
     ]
 
 
-def _folded(ranked: list[Ranked], store: Store, space: OpenSpace) -> list[tuple[Ranked, tuple[Ranked, ...]]]:
-    """Those that are shown, and near-identical shots of each."""
+def _folded(
+    ranked: list[Ranked], wanted: int, store: Store, space: OpenSpace
+) -> list[tuple[Ranked, tuple[Ranked, ...]]]:
+    """The first that are shown, and near-identical shots of each."""
     if len(ranked) < 2:
         return [(row, ()) for row in ranked]
     indices = np.array([row.index for row in ranked])
     hashes = store.perceptual_hashes(space.table.ids[indices].tolist())
-    folds = fold_near_identical(range(len(ranked)), hashes, space.table.rows(indices), space.scale)
+    folds = fold_near_identical(range(len(ranked)), hashes, space.table.rows(indices), space.scale, wanted)
     return [(ranked[first], tuple(ranked[other] for other in others)) for first, others in folds]
 
 

@@ -250,6 +250,16 @@ class Store:
             row = connection.execute("SELECT jpeg FROM thumbnails WHERE photo = ?", (photo,)).fetchone()
         return bytes(row[0]) if row else None
 
+    def content_and_thumbnail(self, photo: int) -> tuple[bytes, bytes | None] | None:
+        """The content hash of a photograph (its id) and its small JPEG, where one was made; None: no such photograph."""
+        with self.reading() as connection:
+            row = connection.execute(
+                "SELECT content_hash, jpeg FROM photos LEFT JOIN thumbnails ON photo = id "
+                f"WHERE id = ? AND {NOT_DISPLACED}",
+                (photo,),
+            ).fetchone()
+        return (bytes(row[0]), row[1]) if row else None
+
     def failures(self, limit: int | None = None) -> Iterator[Failure]:
         """Files and folders that could not be used, by path: all, or the first of them."""
         with self.reading() as connection:
