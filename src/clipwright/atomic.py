@@ -14,15 +14,16 @@ _PREFIX, _SUFFIX = ".clipwright-", ".tmp"
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
     """A temporary path beside path, which takes path's place when the block ends well and is removed when it fails.
 
+    mode: the file's permissions in the end; None gives it those of any new file.
     What was at path stays whole until then: also when the disk is full (OSError) or the process is killed.
     """
     temporary = _beside(path)
     try:
         temporary.touch()
-        mode = temporary.stat().st_mode
+        mode = temporary.stat().st_mode if mode is None else mode
         temporary.unlink()
         yield temporary
         temporary.chmod(mode)  # some writers let nobody else read what they write

@@ -72,8 +72,16 @@ class QueryError(ClipwrightError):
     """A query cannot be read, or a filter of it."""
 
 
+class UnknownPhotoError(QueryError):
+    """A query names a photograph that the index has not."""
+
+
 class IndexFileError(ClipwrightError):
     """An index is damaged, of a newer version, held by another, or not one at all."""
+
+
+class BusyIndexError(IndexFileError):
+    """Another process is changing the index."""
 
 
 class DamagedIndexError(IndexFileError):

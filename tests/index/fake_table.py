@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from clipwright.tasks.relevance import background_statistics
+from clipwright.index.ranking import Sample
+from clipwright.tasks.relevance import background_statistics, collection_statistics
 
 
 class FakeTable:
@@ -17,11 +18,11 @@ class FakeTable:
         self.most_rows = 0
         self.asked_exactly = False
 
-    def sample_indices(self) -> np.ndarray:
-        return np.arange(min(len(self.vectors), 4096))
-
-    def rows(self, indices: np.ndarray) -> np.ndarray:
-        return np.asarray(self.vectors[indices])
+    @property
+    def sample(self) -> Sample:
+        indices = np.arange(min(len(self.vectors), 4096))
+        vectors = self.vectors[indices]
+        return Sample(indices, vectors, collection_statistics(vectors, self.background(indices)))
 
     def nearest(
         self, vector: np.ndarray, count: int, among: np.ndarray | None = None, *, exact: bool = False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from clipwright.errors import IndexFileError
+from clipwright.errors import BusyIndexError
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def only_indexer(
 ) -> Iterator[None]:
     """While the block runs, no other process is in such a block for the same index.
 
-    If another one is, on_wait is told which, and this one waits; without wait, IndexFileError says which it is.
+    If another one is, on_wait is told which, and this one waits; without wait, BusyIndexError says which it is.
     """
     from filelock import FileLock, Timeout
 
@@ -41,7 +41,7 @@ def only_indexer(
     except Timeout:
         holder = _read(told)
         if not wait:
-            raise IndexFileError(
+            raise BusyIndexError(
                 f"the index {database} is being changed by {holder}; wait until it has ended, or end it"
             ) from None
         if on_wait is not None:

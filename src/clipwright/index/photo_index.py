@@ -20,15 +20,17 @@ from clipwright.index.duplicates import (
     DuplicateKind,
     duplicate_groups,
 )
+from clipwright.index.facets import Facets
 from clipwright.index.filters import Filters
 from clipwright.index.forget import forget_folder
-from clipwright.index.index_facts import IndexFacts, index_facts
+from clipwright.index.index_facts import IndexFacts, RootFacts, failure_counts, index_facts, root_facts
 from clipwright.index.lock import Holder, only_indexer
+from clipwright.index.open_space import OpenSpaces
 from clipwright.index.photo import Hit, Photo
 from clipwright.index.photo_columns import aligned_vectors, read_columns
-from clipwright.index.query import Query
+from clipwright.index.query import Query, TermKey
 from clipwright.index.salvage import salvage
-from clipwright.index.searching import largest_space, search_index, spaces_by_size
+from clipwright.index.searching import SearchOptions, largest_space, search_index, search_space, spaces_by_size
 from clipwright.index.store import Space, Store
 from clipwright.index.update import OnFailure, Progress, UpdateCounts, update_index
 from clipwright.index.vector_table import VectorTable
@@ -44,6 +46,7 @@ class PhotoIndex:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._spaces = OpenSpaces(store)
 
     @classmethod
     def open(cls, database: Path, *, create: bool = True) -> PhotoIndex:
@@ -84,7 +87,7 @@ class PhotoIndex:
         New and changed photographs are embedded, moved and copied ones are recognised, those of deleted files removed;
         photographs that lack a vector of this embedder's space get one. excludes are patterns as in .clipwrightignore.
         progress is told how many files were read and how many there are to read; on_failure each failure as it is
-        found out. If another process is updating this index, this one waits, or raises IndexFileError without wait.
+        found out. If another process is updating this index, this one waits, or raises BusyIndexError without wait.
         Raises OSError where the disk is full: what was done until then is kept.
         """
 
@@ -178,19 +181,45 @@ class PhotoIndex:
         Raises QueryError for a query, a limit beyond 1,000 or a threshold that makes no sense, and IndexFileError where
         the index has no vectors of this space.
         """
-        return search_index(
-            self._store,
-            query,
-            embedder,
-            like=like,
-            limit=limit,
-            threshold=threshold,
-            adaptive=adaptive,
-            filters=filters,
-            unique=unique,
-            exact=exact,
-            uploads=uploads,
+        options = SearchOptions(
+            limit=limit, threshold=threshold, adaptive=adaptive, filters=filters, unique=unique, exact=exact
         )
+        return search_index(self._store, self._spaces, query, embedder, like, uploads, options)
+
+    def search_embedded(
+        self, query: Query, vectors: Mapping[TermKey, np.ndarray], space_id: str, options: SearchOptions
+    ) -> list[Hit]:
+        """What search gives for a query whose words and pictures were embedded elsewhere, with this space's model.
+
+        vectors are (D,), of length 1, of all of query.terms but photographs of the index, which bring their own.
+        """
+        space = self._spaces.space(space_id)
+        return search_space(self._store, space, query, query.combine(vectors, space.vector), options)
+
+    def newest(
+        self, limit: int, offset: int = 0, filters: Filters = NO_FILTERS, space_id: str | None = None
+    ) -> list[Photo]:
+        """Photographs by when they were taken, the newest first, those of unknown date at the end.
+
+        They are those with a vector in a space, in the one that most have where none is named; so are those of facets.
+        Raises QueryError for filters that make no sense, and IndexFileError where the index has no such space.
+        """
+        space = self._spaces.space(space_id or largest_space(self._store))
+        return self._store.photos(space.newest(limit, offset, filters))
+
+    def facets(self, space_id: str | None = None) -> Facets:
+        """What the photographs can be narrowed down by. Raises IndexFileError where the index has no such space."""
+        return self._spaces.space(space_id or largest_space(self._store)).facets
+
+    def vector(self, photo_id: int, space_id: str) -> np.ndarray | None:
+        """A photograph's vector in a space: (D,) float32, unit; None where it has none.
+
+        Raises IndexFileError where the index has no such space.
+        """
+        try:
+            return self._spaces.space(space_id).vector(photo_id)
+        except KeyError:
+            return None
 
     def duplicates(
         self, kinds: Collection[DuplicateKind] = DUPLICATE_KINDS, embedder: Embedder | None = None
@@ -210,9 +239,21 @@ class PhotoIndex:
         """The models that photographs were embedded with, the one that most have first."""
         return spaces_by_size(self._store)
 
-    def failures(self) -> Iterator[Failure]:
-        """Files and folders that could not be used, by path."""
-        return self._store.failures()
+    def failures(self, limit: int | None = None) -> Iterator[Failure]:
+        """Files and folders that could not be used, by path: all, or the first of them."""
+        return self._store.failures(limit)
+
+    def count_below(self, folder: Path) -> int:
+        """How many photographs lie in a folder or below it."""
+        return self._store.count_below(folder)
+
+    def failure_counts(self) -> dict[str, int]:
+        """How many files and folders could not be used, by code."""
+        return failure_counts(self._store)
+
+    def roots(self) -> tuple[RootFacts, ...]:
+        """The folders that were given to the index, by path."""
+        return root_facts(self._store)
 
     def facts(self) -> IndexFacts:
         """What the index holds, in numbers."""
@@ -230,7 +271,12 @@ class PhotoIndex:
         """A small JPEG of a photograph, where one was made."""
         return self._store.thumbnail(photo_id)
 
+    def content_and_thumbnail(self, photo_id: int) -> tuple[bytes, bytes | None] | None:
+        """The content hash of a photograph and its small JPEG, where one was made; None: no such photograph."""
+        return self._store.content_and_thumbnail(photo_id)
+
     def close(self) -> None:
+        self._spaces.close()
         self._store.close()
 
     def __enter__(self) -> PhotoIndex:

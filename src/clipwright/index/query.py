@@ -6,20 +6,24 @@ docs/concepts/query-language.md has the grammar; query_parser.py reads it, ranki
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from clipwright.errors import ClipwrightError, Failure, ImageError, QueryError
+from clipwright.errors import ClipwrightError, Failure, ImageError, QueryError, UnknownPhotoError
 from clipwright.inputs.images import IMAGE_SUFFIXES, ImageSource
 
 if TYPE_CHECKING:
     from clipwright.embedding.embedder import Embedder
 
 TermKind = Literal["words", "file", "url", "photo", "upload"]
+TermKey = tuple[TermKind, str]
+"""What a term is and says, whatever its weight: what its vector depends on."""
+PhotoVectors = Callable[[int], np.ndarray]
+"""Gives the unit vector (D,) of a photograph of the index by its id, and raises KeyError where there is none."""
 OPERATORS = frozenset(["+", "-", "AND", "OR", "NOT"])
 RESERVED = ("file:", "photo:", "upload:")
 """What a term may begin with to say what it is."""
@@ -124,26 +128,38 @@ class Query:
         """The different blends of the query, in the order in which they stand."""
         return tuple(dict.fromkeys(_blends(self.root)))
 
+    @property
+    def terms(self) -> tuple[TermKey, ...]:
+        """The different words and pictures of the query, in the order in which they stand."""
+        return tuple(dict.fromkeys((term.kind, term.value) for blend in self.blends for term in blend.terms))
+
     def __str__(self) -> str:
         return str(self.root)
 
     def embed(
         self,
         embedder: Embedder | None,
-        photo_vectors: Callable[[int], np.ndarray] | None = None,
+        photo_vectors: PhotoVectors | None = None,
         uploads: Mapping[str, ImageSource] | None = None,
     ) -> np.ndarray:
         """(L, D) float32, unit rows, one for each of blends.
 
-        photo_vectors gives the unit vector of a photograph by its id, and raises KeyError where there is none; uploads
-        are pictures by the names under which the query has them. All words are embedded in one batch, all pictures in
-        another, each different one once; embedder may be None where the query has only photographs of the index.
-        Raises QueryError where a picture cannot be used, and where the terms of a blend cancel out.
+        uploads are pictures by the names under which the query has them. All words are embedded in one batch, all
+        pictures in another, each different one once; embedder may be None where the query has only photographs of the
+        index. Raises QueryError where a picture cannot be used, and where the terms of a blend cancel out.
         """
-        blends = self.blends
-        terms = dict.fromkeys((term.kind, term.value) for blend in blends for term in blend.terms)
-        vectors = _embed_terms(list(terms), embedder, photo_vectors, uploads or {})
-        return np.stack([_sum(blend, vectors) for blend in blends])
+        return self.combine(_embed_terms(self.terms, embedder, uploads or {}), photo_vectors)
+
+    def combine(self, vectors: Mapping[TermKey, np.ndarray], photo_vectors: PhotoVectors | None = None) -> np.ndarray:
+        """What embed gives, from vectors (D,), of length 1, of all terms but photographs of the index.
+
+        Raises QueryError where photo_vectors has none for one of these, and where the terms of a blend cancel out.
+        """
+        known = dict(vectors)
+        for kind, value in self.terms:
+            if kind == "photo":
+                known[kind, value] = _photo_vector(int(value), photo_vectors)
+        return np.stack([_sum(blend, known) for blend in self.blends])
 
 
 def looks_like_picture(text: str) -> bool:
@@ -174,28 +190,23 @@ def _blends(node: Node) -> Iterator[Blend]:
 
 
 def _embed_terms(
-    terms: list[tuple[TermKind, str]],
-    embedder: Embedder | None,
-    photo_vectors: Callable[[int], np.ndarray] | None,
-    uploads: Mapping[str, ImageSource],
-) -> dict[tuple[TermKind, str], np.ndarray]:
+    terms: Sequence[TermKey], embedder: Embedder | None, uploads: Mapping[str, ImageSource]
+) -> dict[TermKey, np.ndarray]:
+    """The vectors of those terms that need a model."""
     words = [term for term in terms if term[0] == "words"]
     pictures = [term for term in terms if term[0] in ("file", "url", "upload")]
-    vectors: dict[tuple[TermKind, str], np.ndarray] = {}
+    vectors: dict[TermKey, np.ndarray] = {}
     if words or pictures:
         if embedder is None:
             raise ClipwrightError("words and pictures in a query need a model: give an embedder")
         texts = embedder.embed_texts([value for _, value in words]) if words else ()
         vectors.update(zip(words, texts, strict=True))
         vectors.update(zip(pictures, _embed_pictures(pictures, embedder, uploads), strict=True))
-    for kind, value in terms:
-        if kind == "photo":
-            vectors[kind, value] = _photo_vector(int(value), photo_vectors)
     return vectors
 
 
 def _embed_pictures(
-    pictures: list[tuple[TermKind, str]], embedder: Embedder, uploads: Mapping[str, ImageSource]
+    pictures: Sequence[TermKey], embedder: Embedder, uploads: Mapping[str, ImageSource]
 ) -> list[np.ndarray]:
     sources = [_open(kind, value, uploads) for kind, value in pictures]
     vectors = []
@@ -221,16 +232,16 @@ def _open(kind: TermKind, value: str, uploads: Mapping[str, ImageSource]) -> Ima
     return Path(value).expanduser()
 
 
-def _photo_vector(photo: int, photo_vectors: Callable[[int], np.ndarray] | None) -> np.ndarray:
+def _photo_vector(photo: int, photo_vectors: PhotoVectors | None) -> np.ndarray:
     try:
         if photo_vectors is None:
             raise KeyError(photo)
         return np.asarray(photo_vectors(photo), np.float32)
     except KeyError as error:
-        raise QueryError(f"photo:{photo} of the query is not in the index") from error
+        raise UnknownPhotoError(f"photo:{photo} of the query is not in the index") from error
 
 
-def _sum(blend: Blend, vectors: Mapping[tuple[TermKind, str], np.ndarray]) -> np.ndarray:
+def _sum(blend: Blend, vectors: Mapping[TermKey, np.ndarray]) -> np.ndarray:
     total = sum(term.weight * np.asarray(vectors[term.kind, term.value], np.float64) for term in blend.terms)
     length = float(np.linalg.norm(total))
     if length <= _LEAST_LENGTH * sum(abs(term.weight) for term in blend.terms):

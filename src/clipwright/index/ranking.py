@@ -9,12 +9,12 @@ from typing import Protocol
 import numpy as np
 
 from clipwright.errors import QueryError
+from clipwright.index.dot_products import products_of_few
 from clipwright.index.query import And, Blend, Node, Not, Query
 from clipwright.tasks.relevance import (
     CollectionStatistics,
     QueryStatistics,
     adaptive_cut,
-    collection_statistics,
     query_statistics,
     relevance,
 )
@@ -25,6 +25,17 @@ _BLOCK_ROWS = 65_536
 """Rows that a query with logic looks at together: some megabytes for each of its blends."""
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Photographs that stand for a collection."""
+
+    indices: np.ndarray
+    """(S,) int64: some of its rows."""
+    vectors: np.ndarray
+    """(S, D) float32"""
+    statistics: CollectionStatistics
+
+
 class Table(Protocol):
     """What ranking asks of an index's vectors; VectorTable has it."""
 
@@ -32,11 +43,9 @@ class Table(Protocol):
     def ids(self) -> np.ndarray:
         """(N,) int64: the photographs' ids, in the order of rows."""
 
-    def sample_indices(self) -> np.ndarray:
-        """(S,) int64: some rows spread over the collection, the same at each call."""
-
-    def rows(self, indices: np.ndarray) -> np.ndarray:
-        """(R, D) float32: vectors of rows."""
+    @property
+    def sample(self) -> Sample:
+        """Some rows spread over the collection, of which there are any."""
 
     def nearest(
         self, vector: np.ndarray, count: int, among: np.ndarray | None = None, *, exact: bool = False
@@ -86,7 +95,7 @@ def rank(
     searched = len(table.ids) if among is None else int(np.count_nonzero(among))
     if not searched:
         return []
-    collection, habits = _statistics(query, vectors, table)
+    collection, habits = table.sample.statistics, _habits(query, vectors, table.sample)
     if isinstance(query.root, Blend):
         ranked = _rank_blend(vectors[0], table, among, exact, collection, habits[0])
     else:
@@ -97,15 +106,10 @@ def rank(
     return [row for row in ranked if row.relevance >= least][:limit]
 
 
-def _statistics(
-    query: Query, vectors: np.ndarray, table: Table
-) -> tuple[CollectionStatistics, tuple[QueryStatistics, ...]]:
-    chosen = table.sample_indices()
-    sample = table.rows(chosen)
-    collection = collection_statistics(sample, table.background(chosen))
-    similarities = np.asarray(vectors, np.float32) @ sample.T
+def _habits(query: Query, vectors: np.ndarray, sample: Sample) -> tuple[QueryStatistics, ...]:
+    similarities = products_of_few(np.asarray(vectors, np.float32), sample.vectors)
     shares = [blend.picture_share for blend in query.blends]
-    return collection, tuple(query_statistics(row, share) for row, share in zip(similarities, shares, strict=True))
+    return tuple(query_statistics(row, share) for row, share in zip(similarities, shares, strict=True))
 
 
 def _rank_blend(

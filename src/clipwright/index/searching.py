@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,61 +11,109 @@ from clipwright.embedding.embedder import Embedder, unit_rows
 from clipwright.errors import DimensionError, IndexFileError, QueryError
 from clipwright.index.filters import Filters
 from clipwright.index.folding import fold_near_identical
-from clipwright.index.likeness import EmbeddingScale
+from clipwright.index.open_space import OpenSpace, OpenSpaces
 from clipwright.index.photo import Hit, Photo
 from clipwright.index.query import Blend, Query, Term
 from clipwright.index.query_parser import parse_query
-from clipwright.index.ranking import CANDIDATES, rank
+from clipwright.index.ranking import CANDIDATES, Ranked, rank
 from clipwright.index.store import Space, Store
-from clipwright.index.vector_table import VectorTable
 from clipwright.inputs.images import ImageSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How an index is searched, whatever for."""
+
+    limit: int = 20
+    offset: int = 0
+    """So many of the best are left out; offset and limit together are 1,000 at most."""
+    threshold: float | None = None
+    """Drops what is less relevant, 0 to 1."""
+    adaptive: bool = False
+    """Drops what does not stand out from the collection."""
+    filters: Filters = field(default_factory=Filters)
+    unique: bool = False
+    """Folds near-identical shots into the best one."""
+    exact: bool = False
+    """Compares all photographs however many there are."""
+    without: int | None = None
+    """The id of a photograph that is not to be found: the one that others are to resemble."""
 
 
 def search_index(
     store: Store,
+    spaces: OpenSpaces,
     query: str | Query | np.ndarray | None,
     embedder: Embedder | None,
-    *,
     like: int | None,
-    limit: int,
-    threshold: float | None,
-    adaptive: bool,
-    filters: Filters,
-    unique: bool,
-    exact: bool,
     uploads: Mapping[str, ImageSource] | None,
+    options: SearchOptions,
 ) -> list[Hit]:
     """What PhotoIndex.search says."""
     if (query is None) == (like is None):
         raise QueryError("a search takes either a query or a photograph that others are to be like")
     parsed = _parsed(query, like)
-    table = VectorTable.open(store.path, _space_of(store, embedder))
+    space = spaces.space(_space_of(store, embedder))
     if isinstance(query, np.ndarray):
         vectors = unit_rows(query.reshape(1, -1))
     else:
-        vectors = parsed.embed(embedder, _vectors_of(table), uploads)
+        vectors = parsed.embed(embedder, space.vector, uploads)
+    return search_space(store, space, parsed, vectors, replace(options, without=like))
+
+
+def search_space(
+    store: Store, space: OpenSpace, query: Query, vectors: np.ndarray, options: SearchOptions
+) -> list[Hit]:
+    """The photographs of a space that answer a query, best first; vectors (L, D) are what Query.embed gives.
+
+    Raises QueryError for limits beyond 1,000 and a threshold that is none, DimensionError for vectors of another model.
+    """
+    table = space.table
     if vectors.shape[1] != table.embed_dim:
         raise DimensionError(f"the vector has {vectors.shape[1]} numbers, those of the photographs {table.embed_dim}")
-    among = table.matching(filters)
-    if like is not None:
-        among = table.ids != like if among is None else among & (table.ids != like)
+    among = table.matching(options.filters)
+    if options.without is not None:
+        others = table.ids != options.without
+        among = others if among is None else among & others
+    wanted = options.offset + options.limit
     ranked = rank(
-        parsed,
+        query,
         vectors,
         table,
         among=among,
-        limit=max(limit, CANDIDATES) if unique else limit,
-        threshold=threshold,
-        adaptive=adaptive,
-        exact=exact,
+        limit=max(wanted, CANDIDATES) if options.unique else wanted,
+        threshold=options.threshold,
+        adaptive=options.adaptive,
+        exact=options.exact,
     )
-    photos = {photo.id: photo for photo in store.photos([int(table.ids[row.index]) for row in ranked])}
-    hits = [
-        Hit(photos[photo], row.similarity, row.relevance)
-        for row in ranked
-        if (photo := int(table.ids[row.index])) in photos  # else it was removed meanwhile
+    found = _folded(ranked, wanted, store, space) if options.unique else [(row, ()) for row in ranked]
+    found = found[options.offset : wanted]
+    ids = [int(table.ids[row.index]) for best, others in found for row in (best, *others)]
+    photos = {photo.id: photo for photo in store.photos(ids)}  # without those that were removed meanwhile
+    return [
+        Hit(photo, best.similarity, best.relevance, tuple(_known(photos, table.ids, others)))
+        for best, others in found
+        for photo in _known(photos, table.ids, [best])
     ]
-    return _folded(hits, store, table)[:limit] if unique else hits
+
+
+def _folded(
+    ranked: list[Ranked], wanted: int, store: Store, space: OpenSpace
+) -> list[tuple[Ranked, tuple[Ranked, ...]]]:
+    """The first that are shown, and near-identical shots of each."""
+    if len(ranked) < 2:
+        return [(row, ()) for row in ranked]
+    indices = np.array([row.index for row in ranked])
+    hashes = store.perceptual_hashes(space.table.ids[indices].tolist())
+    folds = fold_near_identical(range(len(ranked)), hashes, space.table.rows(indices), space.scale, wanted)
+    return [(ranked[first], tuple(ranked[other] for other in others)) for first, others in folds]
+
+
+def _known(photos: Mapping[int, Photo], ids: np.ndarray, rows: Iterable[Ranked]) -> Iterator[Photo]:
+    for row in rows:
+        photo = photos.get(int(ids[row.index]))
+        if photo is not None:
+            yield photo
 
 
 def spaces_by_size(store: Store) -> list[Space]:
@@ -96,20 +144,6 @@ def _parsed(query: str | Query | np.ndarray | None, like: int | None) -> Query:
     return Query.like(like) if like is not None else Query(Blend((Term("words", "a vector"),)))
 
 
-def _folded(hits: list[Hit], store: Store, table: VectorTable) -> list[Hit]:
-    """Near-identical shots folded into the best of each."""
-    if len(hits) < 2:
-        return hits
-    places = table.sample_indices()
-    scale = EmbeddingScale.of(table.rows(places), _hashes(store.photos(table.ids[places].tolist())))
-    rows = np.array([np.flatnonzero(table.ids == hit.photo.id)[0] for hit in hits])
-    hashes = _hashes([hit.photo for hit in hits])
-    return [
-        replace(hits[first], folded=tuple(hits[other].photo for other in others))
-        for first, others in fold_near_identical(range(len(hits)), hashes, table.rows(rows), scale)
-    ]
-
-
 def _space_of(store: Store, embedder: Embedder | None) -> str:
     if embedder is None:
         return largest_space(store)
@@ -119,18 +153,3 @@ def _space_of(store: Store, embedder: Embedder | None) -> str:
             " update the index with this one"
         )
     return embedder.space_id
-
-
-def _vectors_of(table: VectorTable) -> Callable[[int], np.ndarray]:
-    def vector(photo: int) -> np.ndarray:
-        places = np.flatnonzero(table.ids == photo)
-        if not len(places):
-            raise KeyError(photo)
-        return np.asarray(table.rows(places[:1])[0])
-
-    return vector
-
-
-def _hashes(photos: Sequence[Photo]) -> np.ndarray:
-    """(N,) uint64; 0 where there is none."""
-    return np.array([photo.perceptual_hash or 0 for photo in photos], np.uint64)

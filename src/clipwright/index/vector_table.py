@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from clipwright.errors import DimensionError
 from clipwright.index.derived import Derived, open_derived
 from clipwright.index.dot_products import dot_products, integer_dot_products
 from clipwright.index.filters import Filters
+from clipwright.index.ranking import Sample
+from clipwright.tasks.relevance import collection_statistics
 
 CANDIDATES = 1000
 """Whatever is asked for, at least so many are found and put in order first."""
@@ -65,6 +68,38 @@ class VectorTable:
     def sample_indices(self) -> np.ndarray:
         """(S,) int64: up to 4,096 photographs spread over the collection, the same at each call: for statistics."""
         return np.unique(np.linspace(0, len(self) - 1, min(_SAMPLE_ROWS, len(self))).astype(np.int64))
+
+    @functools.cached_property
+    def sample(self) -> Sample:
+        """Those of sample_indices, for ranking. Not to be asked of an empty table."""
+        indices = self.sample_indices()
+        vectors = self.rows(indices)
+        return Sample(indices, vectors, collection_statistics(vectors, self.background(indices)))
+
+    def index_of(self, photo: int) -> int | None:
+        """Where a photograph (its id) is in ids."""
+        found = np.flatnonzero(self.ids == photo)
+        return int(found[0]) if len(found) else None
+
+    @property
+    def taken(self) -> np.ndarray:
+        """(N,) float64: when photographs were taken, as in PhotoFacts; NaN: not known."""
+        return self._of_all([segment.columns.taken for segment in self._segments])
+
+    @property
+    def places(self) -> np.ndarray:
+        """(N, 3) float64: where photographs were taken, as points on the unit sphere (columns.py); NaN: not known."""
+        return self._of_all([segment.columns.place for segment in self._segments])
+
+    @property
+    def cameras(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """(N,) int32 rows of names, -1 where none is known, and the names."""
+        names: dict[str, int] = {}
+        of_segments = []
+        for segment in self._segments:
+            known = [names.setdefault(name, len(names)) for name in segment.columns.cameras]
+            of_segments.append(np.array([*known, -1], np.int32)[segment.columns.camera])  # the last is for -1
+        return self._of_all(of_segments), tuple(names)
 
     def background(self, indices: np.ndarray | None = None) -> np.ndarray:
         """(R, K) float32: tasks.relevance.background_statistics of photographs, or of all."""

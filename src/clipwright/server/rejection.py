@@ -16,6 +16,8 @@ RejectionCode = (
         "token_arrays_unsupported",
         "unknown_model",
         "unknown_photo",
+        "photo_changed",
+        "photo_offline",
         "unknown_root",
         "unknown_job",
         "not_found",
@@ -30,16 +32,24 @@ RejectionCode = (
         "too_many_items",
         "text_too_long",
         "body_too_large",
+        "headers_too_large",
         "request_too_slow",
         "no_index",
+        "model_not_in_index",
+        "index_damaged",
+        "index_unusable",
         "index_busy",
         "overloaded",
         "deadline_exceeded",
         "worker_restarting",
         "model_unavailable",
         "shutting_down",
+        "internal_error",
     ]
 )
+
+_LONGEST_MESSAGE = 500
+"""Characters: a message may quote what a client sent, however long that is."""
 
 
 @dataclass(frozen=True)
@@ -77,22 +87,31 @@ class RejectionError(ClipwrightError):
         self.faults = tuple(faults)
 
     @classmethod
-    def of_items(cls, faults: Sequence[ItemFault]) -> RejectionError:
-        """The items that make a request fail; the first one stands for all."""
+    def of_items(cls, faults: Sequence[ItemFault], param: str | None = None) -> RejectionError:
+        """The items, of the field param, that make a request fail; the first one stands for all."""
         first = faults[0]
-        return cls(422, first.code, first.message, index=first.index, faults=faults)
+        return cls(422, first.code, first.message, index=first.index, param=param, faults=faults)
 
     def record(self) -> dict[str, Any]:
         """The body of the answer: OpenAI's shape, and besides the item's index."""
         error: dict[str, Any] = {
             "code": self.code,
-            "message": str(self),
+            "message": _shortened(str(self)),
             "type": "server_error" if self.status >= 500 else "invalid_request_error",
             "param": self.param,
             "index": self.index,
         }
         if len(self.faults) > 1:
             error["items"] = [
-                {"index": fault.index, "code": fault.code, "message": fault.message} for fault in self.faults
+                {"index": fault.index, "code": fault.code, "message": _shortened(fault.message)}
+                for fault in self.faults
             ]
         return {"error": error}
+
+
+def _shortened(message: str) -> str:
+    """The message, or its beginning and end."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    half = _LONGEST_MESSAGE // 2
+    return f"{message[:half]} … {message[-half:]}"

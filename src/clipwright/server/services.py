@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
+from clipwright.server.gate.access import Access
 from clipwright.server.metrics import Metrics
 from clipwright.server.model_pool import ModelPool
 from clipwright.server.photo_library import PhotoLibrary
 from clipwright.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from clipwright.server.web_fetch import WebFetcher
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,23 @@ class Services:
     metrics: Metrics
     models: ModelPool
     photos: PhotoLibrary
+    access: Access
+    draining: asyncio.Event
+    """Set once the server is asked to stop: it answers what it has accepted, and wants no more."""
+
+    @functools.cached_property
+    def web(self) -> WebFetcher:
+        """What fetches pictures by address, where settings allow that."""
+        from clipwright.server.web_fetch import WebFetcher
+
+        return WebFetcher(self.settings.limits)
+
+    def deadline(self) -> float:
+        """The moment, on the event loop's clock, when a request whose last byte came just now is given up."""
+        return asyncio.get_running_loop().time() + self.settings.limits.deadline_seconds
 
 
-def _services(request: Request) -> Any:
+async def _services(request: Request) -> Any:  # async: a plain function would be run in a thread
     return request.app.state.services
 
 
@@ -32,8 +51,8 @@ ServicesOf = Annotated[Services, Depends(_services)]
 """The type of a route's parameter that receives them."""
 
 
-def _deadline(request: Request) -> float:
-    return asyncio.get_running_loop().time() + float(_services(request).settings.limits.deadline_seconds)
+async def _deadline(request: Request) -> float:
+    return float(request.state.deadline)  # gate/deadlines.py sets it when the request is there to its last byte
 
 
 Deadline = Annotated[float, Depends(_deadline)]

@@ -70,7 +70,9 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     """Names by which the server may be called, besides localhost and the addresses it is bound to."""
     allowed_origins: tuple[str, ...] = ()
-    """Other sites whose pages may call the server (CORS)."""
+    """Other sites whose pages may call the server (CORS), as browsers name them: https://example.org"""
     fetch_urls: bool = False
+    update: bool = True
+    """Whether the index is brought up to date when the server starts."""
     limits: Limits = field(default_factory=Limits)
     model: ModelSettings = field(default_factory=ModelSettings)

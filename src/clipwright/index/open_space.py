@@ -1,0 +1,73 @@
+"""The spaces of an index as searches find them: opened once, and kept until the index changes."""
+
+from __future__ import annotations
+
+import functools
+import threading
+
+import numpy as np
+
+from clipwright.index.facets import Facets, facets_of
+from clipwright.index.filters import Filters
+from clipwright.index.likeness import EmbeddingScale
+from clipwright.index.store import Store, Version
+from clipwright.index.vector_table import VectorTable
+
+
+class OpenSpace:
+    """A space of an index as it was when it was opened, and what is worked out of it once."""
+
+    def __init__(self, store: Store, table: VectorTable) -> None:
+        self._store = store
+        self.table = table
+
+    def vector(self, photo: int) -> np.ndarray:
+        """(D,) float32, unit: of a photograph, by its id. Raises KeyError where there is none."""
+        index = self.table.index_of(photo)
+        if index is None:
+            raise KeyError(photo)
+        return np.asarray(self.table.rows(np.array([index]))[0])
+
+    @functools.cached_property
+    def scale(self) -> EmbeddingScale | None:
+        """What distances mean in this collection; None: it is too small to say."""
+        sample = self.table.sample
+        return EmbeddingScale.of(sample.vectors, self._store.perceptual_hashes(self.table.ids[sample.indices].tolist()))
+
+    @functools.cached_property
+    def facets(self) -> Facets:
+        return facets_of(self.table)
+
+    def newest(self, limit: int, offset: int, filters: Filters) -> list[int]:
+        """Ids of photographs by when they were taken, the newest first, those of unknown date at the end."""
+        kept = self.table.matching(filters)
+        order = self._by_date if kept is None else self._by_date[kept[self._by_date]]
+        return [int(id_) for id_ in self.table.ids[order[offset : offset + limit]]]
+
+    @functools.cached_property
+    def _by_date(self) -> np.ndarray:
+        """(N,) int64: indices of all photographs in that order, those of one moment by id."""
+        return np.lexsort((self.table.ids, -self.table.taken))  # NaN comes last
+
+
+class OpenSpaces:
+    """The spaces of one index, each opened when it is first asked for. Safe to use from several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._opened: dict[str, tuple[Version, OpenSpace]] = {}
+        self._opening = threading.Lock()
+
+    def space(self, space_id: str) -> OpenSpace:
+        """A space as the database has it now. Raises IndexFileError where it has none such, or cannot be read."""
+        version = self._store.version()  # before it is opened: what is opened is of this version or a later one
+        with self._opening:
+            known = self._opened.get(space_id)
+            if known is None or known[0] != version:
+                known = version, OpenSpace(self._store, VectorTable.open(self._store.path, space_id))
+                self._opened[space_id] = known
+            return known[1]
+
+    def close(self) -> None:
+        with self._opening:
+            self._opened.clear()

@@ -1,0 +1,101 @@
+"""Receives requests' bodies within limits of size, number and time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clipwright.server.rejection import RejectionError
+from clipwright.server.settings import Limits
+
+_RETRY_SECONDS = 1.0
+
+
+class BodyLimits:
+    """ASGI middleware: what is inside of it gets a request when its body is there, whole, as one message."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app, self._limits = app, limits
+        self._held = 0
+        """Bytes of the bodies of all requests at the moment."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        self._check_length(Headers(scope=scope).get("content-length"))
+        body = _Body()
+        try:
+            try:
+                async with asyncio.timeout(self._limits.body_seconds):
+                    is_whole = await self._receive(body, receive)
+            except TimeoutError:
+                raise RejectionError(
+                    408, "request_too_slow", f"the body did not arrive within {self._limits.body_seconds:g} seconds"
+                ) from None
+            if is_whole:
+                await self._app(scope, _receiving(body, receive), send)
+        finally:
+            self._held -= body.size
+        return None
+
+    def _check_length(self, said: str | None) -> None:
+        """Refuses by what is announced, before a byte of it is read. The server checked that it is a number."""
+        length = int(said) if said else 0
+        if length > self._limits.body_bytes:
+            raise self._too_large()
+        if self._held + length > self._limits.bodies_bytes:
+            raise _overloaded()
+
+    async def _receive(self, body: _Body, receive: Receive) -> bool:
+        """Whether it came whole; else the client went away."""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return False
+            part = message.get("body", b"")
+            body.parts.append(part)
+            body.size += len(part)
+            self._held += len(part)
+            if body.size > self._limits.body_bytes:
+                raise self._too_large()
+            if self._held > self._limits.bodies_bytes:
+                raise _overloaded()
+            if not message.get("more_body", False):
+                return True
+
+    def _too_large(self) -> RejectionError:
+        return RejectionError(
+            413, "body_too_large", f"a request has at most {self._limits.body_bytes:,} bytes; send fewer items in each"
+        )
+
+
+class _Body:
+    """What was received of a request's body."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+
+
+def _receiving(body: _Body, receive: Receive) -> Receive:
+    """What gives the body once, and then what else happens."""
+    is_given = False
+
+    async def give() -> Message:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        whole = body.parts[0] if len(body.parts) == 1 else b"".join(body.parts)
+        body.parts.clear()
+        return {"type": "http.request", "body": whole, "more_body": False}
+
+    return give
+
+
+def _overloaded() -> RejectionError:
+    return RejectionError(
+        429, "overloaded", "the requests that are being answered hold all memory for bodies", retry_after=_RETRY_SECONDS
+    )
