@@ -29,6 +29,13 @@ _SHOWN = 100
 """Letters of what a client sent that a sentence repeats."""
 
 
+_SQUARE = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQMAAAD+wSzIAAAAA1BMVEXIHh4WiPieAAAAC0lEQVR42mNgQAUAABAAAaoZ+IIAAAAASUVORK5CYII="
+)
+"""A small picture, for the description of the API."""
+
+
 def _picture(value: Any) -> str | bytes:
     if isinstance(value, str | bytes):
         return value
@@ -43,12 +50,14 @@ Picture = Annotated[
             "type": "string",
             "description": "A picture: data:image/...;base64,..., photo:ID of the index, or an http(s) address where "
             "the server fetches such.",
+            "examples": [_SQUARE, "photo:1"],
         }
     ),
 ]
 """A picture as a body has it: a string in JSON, bytes where it is the file of a form."""
-PictureList = Annotated[list[Picture], Field(fail_fast=True)]
-TextList = Annotated[list[str], Field(fail_fast=True)]
+_Text = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1})]
+PictureList = Annotated[list[Picture], Field(fail_fast=True, min_length=1)]
+TextList = Annotated[list[_Text], Field(fail_fast=True, min_length=1)]
 """Their first fault is enough: a list of a million numbers would have a million."""
 
 
