@@ -1,4 +1,4 @@
-"""The API against its own description: whatever is sent, answers are as described, and none says that a server broke."""
+"""The API against its own description: whatever is sent, it answers as it says there, and does not break."""
 
 from __future__ import annotations
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterable
+import re
+from collections.abc import AsyncGenerator, Iterable
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import jiter
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -25,6 +26,8 @@ _MOST_VALUES = 1_000_000
 """Of a body. Two letters of JSON can be an object of 60 bytes in memory; texts and pictures need few objects."""
 _REST = "request"
 """The field of a form that holds other fields, as JSON."""
+_SUBJECT = re.compile(r"^(Input|List|Value|String|Dictionary) (?=should )")
+"""How pydantic begins its sentences."""
 _SHOWN = 100
 """Letters of what a client sent that a sentence repeats."""
 
@@ -151,7 +154,7 @@ def _rejection(error: ValidationError) -> RejectionError:
     elif first["type"] == "value_error":
         sentence = message.removeprefix("Value error, ")
     else:
-        sentence = f"{path!r} {message.removeprefix('Input ')}"
+        sentence = f"{path!r} {_SUBJECT.sub('', message)}"
     index = next((part for part in place if isinstance(part, int)), None)
     return invalid(sentence, str(place[0]) if place else None, index)
 
@@ -161,6 +164,21 @@ def _rejection(error: ValidationError) -> RejectionError:
 
 class _InMemory(MultiPartParser):
     spool_max_size = 2**62  # the server's limit on bodies bounds it; a full disk is nothing that a client should meet
+    is_whole = False
+
+    def on_end(self) -> None:
+        self.is_whole = True
+
+    async def parse(self) -> FormData:
+        self.stream = self._whole(self.stream)
+        return await super().parse()
+
+    async def _whole(self, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """Raises where the form has no end: half a form would pass for one of fewer pictures."""
+        async for part in stream:
+            yield part
+        if not self.is_whole:
+            raise MultiPartException("it ends before its last boundary")
 
 
 async def _read_form(request: Request, model: type[ModelT], limits: Limits) -> ModelT:
