@@ -151,7 +151,7 @@ def test_what_is_not_json_as_it_must_be_is_refused(body: bytes) -> None:
         ({}, "images", None, "'images' is missing"),
         ({"images": None}, "images", None, "'images' should be a valid list"),
         ({"images": "a"}, "images", None, "'images' should be a valid list"),
-        ({"images": []}, "images", None, "'images' should have at least 1 item"),
+        ({"images": []}, "images", None, "'images' should have at least 1 item, not 0"),
         ({"images": ["a", 1]}, "images", 1, "'images[1]' should be a string: a data URI, 'photo:ID' or an address"),
         ({"images": ["a", ["b"]]}, "images", 1, "'images[1]' should be a string"),
         ({"images": ["a"], "labels": ["a", None]}, "labels", 1, "'labels[1]' should be a valid string"),

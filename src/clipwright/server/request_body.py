@@ -143,7 +143,7 @@ def _validated(fields: dict[str, Any], model: type[ModelT]) -> ModelT:
 def _rejection(error: ValidationError) -> RejectionError:
     """The first thing that is wrong, in words."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place, message = first["loc"], first["msg"]
+    place, message = first["loc"], first["msg"].replace(" after validation", "")
     path = ""
     for part in place:
         path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part[:_SHOWN]}"
