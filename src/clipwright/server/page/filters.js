@@ -63,19 +63,20 @@ export class FilterPanel {
 
   /** @param {{latitude: number, longitude: number, kilometres: number, photographs: number, photo: number}} found */
   place({ latitude, longitude, kilometres: wide, photographs, photo }) {
+    const at = { latitude: Number(latitude.toFixed(4)), longitude: Number(longitude.toFixed(4)) };
     const said = place(latitude, longitude, 1);
     const button = element(
       "button",
       {
         type: "button",
         className: "place",
-        onclick: () => this.change({ near: { latitude, longitude, kilometres: Math.max(1, Math.ceil(wide)) } }),
+        onclick: () => this.change({ near: { ...at, kilometres: Math.max(1, Math.ceil(wide)) } }),
       },
       element("img", { src: `/v1/photos/${photo}/thumbnail`, alt: "", loading: "lazy" }),
       element("span", {}, said),
       element("small", {}, count(photographs)),
     );
-    button.dataset.at = `${latitude},${longitude}`;
+    button.dataset.at = `${at.latitude},${at.longitude}`;
     return element("li", {}, button);
   }
 

@@ -34,7 +34,7 @@ export class Library extends EventTarget {
     try {
       const before = this.state;
       this.state = await ask("GET", "/v1/index");
-      if (before?.job?.state === "running" && !this.running) await this.tellEnd(before.job);
+      if (before?.job?.state === "running" && !this.running) this.tellEnd();
       this.draw();
       const grown = before && before.photographs !== this.state.photographs;
       this.dispatchEvent(new CustomEvent("change", { detail: { grown } }));
@@ -44,14 +44,13 @@ export class Library extends EventTarget {
     this.timer = setTimeout(() => this.look(), (this.running ? SOON : SELDOM) * 1000);
   }
 
-  /** @param {any} job as it was */
-  async tellEnd(job) {
-    const ended = await ask("GET", `/v1/index/jobs/${encodeURIComponent(job.id)}`).catch(() => null);
+  tellEnd() {
+    const { job } = this.state;
     const said = {
       done: "The index is up to date.",
       cancelled: "Stopped; what was read is kept.",
-      failed: ended?.error?.message ?? "The run failed.",
-    }[ended?.state];
+      failed: job?.error?.message ?? "The run failed.",
+    }[job?.state];
     byId("library-note").textContent = said ?? "";
     if (said) this.say(said);
   }

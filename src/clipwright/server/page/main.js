@@ -3,17 +3,14 @@
 import { onKeyNeeded, Unreachable } from "./api.js";
 import { hasFilters } from "./asked.js";
 import { Asking } from "./asking.js";
-import { ClassifyView } from "./classify_view.js";
 import { byId, element } from "./elements.js";
 import { FilterPanel } from "./filters.js";
-import { askForKey } from "./key_form.js";
 import { Library } from "./library.js";
 import { clearInstead, isAboutQuery, sayAbove, sayEmpty, sayFailed, sayNothingFound } from "./notices.js";
 import { PhotoGrid } from "./photo_grid.js";
 import { Results } from "./results.js";
 import { SearchBox } from "./search_box.js";
 import { onPictures } from "./uploads.js";
-import { Viewer } from "./viewer.js";
 import { count, number } from "./words.js";
 
 /** Milliseconds: what is typed may be wrong for so long before the page says so, and a search may take so long before
@@ -22,9 +19,11 @@ const UNFINISHED = 700;
 const SLOW = 350;
 /** Below this relevance, the best photograph does not show what was asked for. */
 const FAINT = 0.25;
+/** At this, it is as likely to show it as not. */
+const GOOD = 0.5;
 const GONE = 3000;
 
-onKeyNeeded(askForKey);
+onKeyNeeded(async () => (await import("./key_form.js")).askForKey());
 
 let said = 0;
 /** Tells those who listen rather than look. @param {string} text */
@@ -38,9 +37,17 @@ const results = new Results();
 const library = new Library(say);
 const box = new SearchBox(asking, say);
 const grid = new PhotoGrid(byId("grid"), (hit) => asking.address({ photo: hit.id }));
-const classify = new ClassifyView(say);
 new FilterPanel(asking);
-new Viewer(asking, results, grid, box);
+
+/** Makes something when it is first wanted: what most visits do without is not loaded with the page.
+ * @template T @param {() => Promise<T>} make @returns {() => Promise<T>} */
+function once(make) {
+  /** @type {Promise<T> | null} */
+  let made = null;
+  return () => (made ??= make());
+}
+const viewer = once(async () => new (await import("./viewer.js")).Viewer(asking, results, grid, box));
+const classify = once(async () => new (await import("./classify_view.js")).ClassifyView(say));
 
 let waiting = 0;
 const later = (/** @type {() => void} */ act, /** @type {number} */ time) => {
@@ -59,16 +66,17 @@ function showView() {
     if (here) byId(id).setAttribute("aria-current", "page");
     else byId(id).removeAttribute("aria-current");
   }
-  if (classifies) classify.open();
+  if (classifies) classify().then((view) => view.open());
 }
 
 function sayCount() {
   const { hits, all, order } = results;
-  const shown = all ? count(hits.length) : `${number(hits.length)}+ photographs`;
+  const good = hits.filter((hit) => (hit.relevance ?? 1) >= GOOD).length;
   const known = !isSearching() && !hasFilters(asking.now.filters) && library.state?.photographs;
-  const total = known ? count(known) : shown;
-  byId("count").textContent = hits.length ? `${total}, ${order === "newest" ? "newest" : "best"} first` : "";
-  say(hits.length ? total : "Nothing found");
+  const found = known ? count(known) : `${number(hits.length)}${all ? "" : "+"} photograph${all && hits.length === 1 ? "" : "s"}`;
+  const rest = order === "newest" ? "newest first" : good && good < hits.length ? `the ${number(good)} likeliest first` : "best first";
+  byId("count").textContent = hits.length ? `${found}, ${rest}` : "";
+  say(hits.length ? found : "Nothing found");
 }
 
 /** What stands in the grid's place, or above it, now that the results are there. */
@@ -88,6 +96,7 @@ asking.addEventListener("change", (/** @type {any} */ event) => {
   const { now } = asking;
   const before = event.detail;
   if (now.view !== before.view) showView();
+  if (now.photo !== null) viewer();
   if (["text", "chips", "filters", "unique"].some((name) => now[name] !== before[name])) search();
 });
 
@@ -131,7 +140,7 @@ library.addEventListener("change", (/** @type {any} */ event) => {
 });
 
 onPictures(byId("veil"), (files) => {
-  if (asking.now.view === "classify") classify.add(files);
+  if (asking.now.view === "classify") classify().then((view) => view.add(files));
   else box.addFiles(files);
 });
 
@@ -168,5 +177,7 @@ size.oninput = () => {
 
 byId("skeletons").replaceChildren(...Array.from({ length: 24 }, () => element("span", { className: "skeleton" })));
 showView();
+if (matchMedia("(hover: hover)").matches && asking.now.photo === null) box.input.focus(); // no keyboard over a telephone
 search();
+if (asking.now.photo !== null) viewer();
 library.look();

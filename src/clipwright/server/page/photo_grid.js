@@ -2,13 +2,18 @@
 
 import { element, icon } from "./elements.js";
 import { justified } from "./justified.js";
+import { sections } from "./sections.js";
 import { alternative } from "./words.js";
 import { PHOTO_TYPE } from "./uploads.js";
 
 /** @typedef {import("./results.js").Hit} Hit */
+/** @typedef {import("./justified.js").Row & {title: string}} GridRow */
 
 /** New rows are shown together, once their pictures are there, but no later than this, in milliseconds. */
 const TOGETHER = 70;
+/** Pixels of a section's title, and above it. */
+const TITLE = 36;
+const BETWEEN = 18;
 /** Rows are kept this many window heights above and below. */
 const BEYOND = 1;
 
@@ -21,7 +26,7 @@ export class PhotoGrid extends EventTarget {
     this.addressOf = addressOf;
     /** @type {Hit[]} */
     this.hits = [];
-    /** @type {import("./justified.js").Row[]} */
+    /** @type {GridRow[]} */
     this.rows = [];
     this.all = true;
     this.height = 190;
@@ -82,10 +87,25 @@ export class PhotoGrid extends EventTarget {
     if (this.place.clientWidth !== this.width && !document.querySelector("#viewer[open]")) this.layOut();
   }
 
-  rowsOf(/** @type {Hit[]} */ hits, /** @type {boolean} */ all) {
-    const { gap } = getComputedStyle(this.place);
+  /** The rows of these hits, those of each section below its title. @param {Hit[]} hits @param {boolean} all */
+  rowsOf(hits, all) {
+    const gap = parseFloat(getComputedStyle(this.place).gap) || 0;
     this.width = this.place.clientWidth;
-    return this.width ? justified(hits, { width: this.width, height: this.height, gap: parseFloat(gap) || 6, all }) : [];
+    if (!this.width) return [];
+    const byMonth = hits[0]?.similarity === null ? sections(hits) : [];
+    const parts = byMonth.length ? byMonth : [{ title: "", start: 0, end: hits.length }];
+    /** @type {GridRow[]} */
+    const rows = [];
+    for (const { title, start, end } of parts) {
+      const wish = { width: this.width, height: this.height, gap, all: all || end < hits.length };
+      const above = rows.length ? rows.at(-1).top + rows.at(-1).height + gap : 0;
+      const room = title ? TITLE + (rows.length ? BETWEEN : 0) : 0;
+      justified(hits.slice(start, end), wish).forEach(({ top, height, tiles }, place) => {
+        const shifted = tiles.map((tile) => ({ ...tile, index: tile.index + start }));
+        rows.push({ top: above + room + top, height, tiles: shifted, title: place ? "" : title });
+      });
+    }
+    return rows;
   }
 
   layOut() {
@@ -120,11 +140,12 @@ export class PhotoGrid extends EventTarget {
     if (!this.all && (!last || last.top < to)) this.dispatchEvent(new Event("end"));
   }
 
-  /** @param {import("./justified.js").Row} row @param {number} place */
+  /** @param {GridRow} row @param {number} place */
   drawRow(row, place) {
     const line = element("div", { className: "row", role: "row", ariaRowIndex: String(place + 1) });
     line.style.transform = `translateY(${row.top}px)`;
     line.style.height = `${row.height}px`;
+    if (row.title) line.append(element("h2", { className: "title", role: "rowheader" }, row.title));
     for (const tile of row.tiles) {
       const cell = this.cellOf(this.hits[tile.index]);
       cell.dataset.index = String(tile.index);
@@ -174,7 +195,8 @@ export class PhotoGrid extends EventTarget {
     this.current = index;
     const { top } = this.place.getBoundingClientRect();
     const above = document.querySelector("header").getBoundingClientRect().bottom + 12;
-    if (top + row.top < above) scrollBy({ top: top + row.top - above, behavior: "instant" });
+    const titled = top + row.top - (row.title ? TITLE : 0);
+    if (titled < above) scrollBy({ top: titled - above, behavior: "instant" });
     else if (top + row.top + row.height > innerHeight - 12) {
       scrollBy({ top: top + row.top + row.height - innerHeight + 12, behavior: "instant" });
     }

@@ -14,6 +14,8 @@ const SIDES = [1024, 1600, 2400];
 const LARGEST = 3;
 const ALIKE = 12;
 const TYPED = 300;
+/** Pixels that a finger moves sideways to turn to the next one. */
+const SWIPE = 60;
 
 export class Viewer {
   /**
@@ -45,6 +47,12 @@ export class Viewer {
     byId("add-this").onclick = () => box.add(this.chip(1));
     byId("without-this").onclick = () => box.add(this.chip(-1));
     new ResizeObserver(() => this.fit()).observe(byId("stage"));
+    let touched = 0;
+    byId("stage").addEventListener("touchstart", (/** @type {TouchEvent} */ event) => (touched = event.changedTouches[0].clientX), { passive: true });
+    byId("stage").addEventListener("touchend", (/** @type {TouchEvent} */ event) => {
+      const moved = event.changedTouches[0].clientX - touched;
+      if (Math.abs(moved) > SWIPE && (visualViewport?.scale ?? 1) === 1) this.step(moved < 0 ? 1 : -1);
+    });
     let typed = 0;
     this.labels.addEventListener("input", () => {
       keepLabels(this.labels.value);
@@ -118,7 +126,7 @@ export class Viewer {
     note.textContent = "";
     const wish = Math.max(byId("stage").clientWidth, byId("stage").clientHeight) * devicePixelRatio;
     const side = SIDES.find((side) => side >= wish) ?? SIDES.at(-1);
-    const address = `${photo.picture}?side=${side}`;
+    const address = sized(photo, side);
     const sharp = new Image();
     sharp.src = address;
     sharp.decode().then(
@@ -137,7 +145,7 @@ export class Viewer {
   /** Has the next picture ready. @param {number} side */
   prefetch(side) {
     const next = this.results.hits[this.place() + 1];
-    if (next && this.place() >= 0) new Image().src = `${next.picture}?side=${side}`;
+    if (next && this.place() >= 0) new Image().src = sized(next, side);
   }
 
   /** Gives the picture its place at once, so that nothing moves when it comes. */
@@ -257,3 +265,6 @@ export class Viewer {
     return undefined;
   }
 }
+
+/** Where a photograph comes from at a size. @param {Photo} photo @param {number} side */
+const sized = ({ picture }, side) => `${picture}${picture.includes("?") ? "&" : "?"}side=${side}`;
