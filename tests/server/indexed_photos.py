@@ -68,6 +68,12 @@ def write_shapes(folder: Path, count: int, first: int = 0) -> None:
         Image.fromarray(patches).resize((96, 96), Image.Resampling.NEAREST).save(folder / f"{number:05}.png")
 
 
+def picture(name: str) -> Image.Image:
+    """One of the reference pictures."""
+    with Image.open(PICTURES / name) as opened:
+        return opened.convert("RGB")
+
+
 def strings_in(answer: Any) -> Iterator[str]:
     """Every string of a JSON answer, keys too."""
     if isinstance(answer, dict):
@@ -88,7 +94,7 @@ def names_of(answer: Any) -> list[str]:
 
 def _save(
     path: Path,
-    picture: str,
+    name: str,
     *,
     taken: str | None = None,
     camera: tuple[str, str] | None = None,
@@ -101,4 +107,4 @@ def _save(
         tags.get_ifd(_EXIF)[_TAKEN] = taken
     if gps:
         tags.get_ifd(_GPS).update(gps)
-    Image.open(PICTURES / picture).convert("RGB").save(path, "JPEG", quality=90, exif=tags)
+    picture(name).save(path, "JPEG", quality=90, exif=tags)
