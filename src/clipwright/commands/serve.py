@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import re
 import socket
@@ -210,29 +211,37 @@ def command(keys_file: Path | None, new_key: str | None, insecure: bool, quiet: 
         if not quiet and STARTER in settings.models:
             say_what_the_starter_is()
         allow_open_files(settings.limits.connections)
-        return _serve(settings, sockets)
+        return _serve(settings, sockets, quiet)
     finally:
         for listener in sockets:
             listener.close()
 
 
-def _serve(settings: ServerSettings, sockets: list[socket.socket]) -> int:
+def _serve(settings: ServerSettings, sockets: list[socket.socket], quiet: bool) -> int:
     from clipwright.server.app import create_app
     from clipwright.server.http_server import HttpServer, address_of
 
     app = create_app(settings)
     address = address_of(settings.host, sockets)
+    log = logging.getLogger("clipwright.server")
+    level = log.level
 
     async def say_ready() -> None:
+        log.setLevel(level)
         print(f"ready: {address}  ({await _contents(app)})", file=sys.stderr, flush=True)
 
     server = HttpServer(app, settings, on_ready=say_ready, on_impatience=_end_at_once)
-    server.run_until_stopped(sockets)
+    log.setLevel(logging.CRITICAL)  # what keeps a server from starting is raised, and so said once
+    try:
+        server.run_until_stopped(sockets)
+    finally:
+        log.setLevel(level)
     if server.unanswered:
         seconds = f"{settings.limits.drain_seconds:g}"
         print(f"stopped: {server.unanswered:,} requests were not answered within {seconds} seconds", file=sys.stderr)
         return SOME_FAILED
-    print("stopped: all that was accepted is answered", file=sys.stderr)
+    if not quiet:
+        print("stopped: all that was accepted is answered", file=sys.stderr)
     return DONE
 
 
