@@ -271,6 +271,10 @@ class PhotoIndex:
         """A small JPEG of a photograph, where one was made."""
         return self._store.thumbnail(photo_id)
 
+    def content_and_thumbnail(self, photo_id: int) -> tuple[bytes, bytes | None] | None:
+        """The content hash of a photograph and its small JPEG, where one was made; None: no such photograph."""
+        return self._store.content_and_thumbnail(photo_id)
+
     def close(self) -> None:
         self._spaces.close()
         self._store.close()

@@ -227,6 +227,16 @@ class Store:
             found = {photo.id: photo for photo in map(_photo, rows)}
         return [found[id_] for id_ in map(int, ids) if id_ in found]
 
+    def perceptual_hashes(self, ids: Sequence[int]) -> np.ndarray:
+        """(N,) uint64: of the photographs with these ids, in this order; 0 where there is none, or no photograph."""
+        with self.reading() as connection:
+            rows = connection.execute(
+                "SELECT id, perceptual_hash FROM photos WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps([int(id_) for id_ in ids]),),
+            )
+            looks = dict(rows.fetchall())
+        return np.array([(looks.get(int(id_)) or 0) % 2**64 for id_ in ids], np.uint64)
+
     def photo_at(self, path: Path) -> Photo | None:
         """The photograph in this file."""
         with self.reading() as connection:
@@ -239,6 +249,16 @@ class Store:
         with self.reading() as connection:
             row = connection.execute("SELECT jpeg FROM thumbnails WHERE photo = ?", (photo,)).fetchone()
         return bytes(row[0]) if row else None
+
+    def content_and_thumbnail(self, photo: int) -> tuple[bytes, bytes | None] | None:
+        """The content hash of a photograph (its id) and its small JPEG, where one was made; None: no such photograph."""
+        with self.reading() as connection:
+            row = connection.execute(
+                "SELECT content_hash, jpeg FROM photos LEFT JOIN thumbnails ON photo = id "
+                f"WHERE id = ? AND {NOT_DISPLACED}",
+                (photo,),
+            ).fetchone()
+        return (bytes(row[0]), row[1]) if row else None
 
     def failures(self, limit: int | None = None) -> Iterator[Failure]:
         """Files and folders that could not be used, by path: all, or the first of them."""

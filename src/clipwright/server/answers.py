@@ -17,6 +17,16 @@ _AT_ONCE = 1_000
 """Values that are written on the event loop, which takes a millisecond. A thread writes more."""
 
 
+def json_answer(content: Any) -> Response:
+    """Dictionaries, lists, dataclasses and numbers as JSON; several times as fast as FastAPI's own way."""
+    return Response(to_json(content), media_type="application/json")
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route says of its refusals; gate/error_answers.py says all of them for every route."""
+    return {}
+
+
 class FaultAnswer(BaseModel):
     """Why a picture has no answer, in its place."""
 

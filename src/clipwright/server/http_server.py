@@ -46,7 +46,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             listener.close()
         if error.errno == errno.EADDRINUSE:
             raise OSError(
-                error.errno, f"port {port} of {host} is taken by another program; --port takes one"
+                error.errno, f"port {port} of {host} is taken by another program; --port N takes another one"
             ) from error
         raise OSError(error.errno, f"{host} port {port} cannot be listened on: {error.strerror}") from error
     return bound
@@ -99,7 +99,7 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 backlog=_BACKLOG,
-                timeout_graceful_shutdown=round(limits.drain_seconds),
+                timeout_graceful_shutdown=max(1, round(limits.drain_seconds)),
             )
         )
 

@@ -118,16 +118,13 @@ class PhotoLibrary:
             raise _unknown_photo(photo)
         return found[0]
 
-    async def photo_and_thumbnail(self, photo: int, deadline: float | None = None) -> tuple[Photo, bytes | None]:
-        """A photograph by its id, and its small JPEG where one is kept. Raises RejectionError, 404."""
-
-        def read(index: PhotoIndex) -> tuple[list[Photo], bytes | None]:
-            return index.photos([photo]), index.thumbnail(photo)
-
-        found, jpeg = await self.read(read, deadline) if _may_be_id(photo) else ([], None)
-        if not found:
-            raise _unknown_photo(photo)
-        return found[0], jpeg
+    async def content_and_thumbnail(self, photo: int, deadline: float | None = None) -> tuple[bytes, bytes | None]:
+        """The content hash of a photograph and its small JPEG, where one is kept. Raises RejectionError, 404."""
+        if _may_be_id(photo):
+            found = await self.read(lambda index: index.content_and_thumbnail(photo), deadline)
+            if found is not None:
+                return found
+        raise _unknown_photo(photo)
 
     async def expect_file(self, photo: Photo, deadline: float | None = None) -> None:
         """Raises RejectionError where a photograph's file is not there, 404, or has changed, 410."""

@@ -138,6 +138,8 @@ def _data(uri: str, place: int, most: int) -> bytes | ItemFault:
         return _too_large(place, size, most)
     blocks = []
     try:
+        if uri.endswith("==="):
+            raise ValueError("more padding than there can be")
         for begin in range(start, len(uri), _BLOCK):
             block = uri[begin : begin + _BLOCK]
             if block.endswith("=") and begin + _BLOCK < len(uri):

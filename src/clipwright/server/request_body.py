@@ -170,7 +170,12 @@ async def _read_form(request: Request, model: type[ModelT], limits: Limits) -> M
         form = await parser.parse()
     except MultiPartException as error:
         raise invalid(f"the form cannot be read: {error.message}") from None
-    parts = [(name, await part.read() if isinstance(part, UploadFile) else part) for name, part in form.multi_items()]
+    try:
+        parts = [
+            (name, await part.read() if isinstance(part, UploadFile) else part) for name, part in form.multi_items()
+        ]
+    finally:
+        await form.close()
     if sum(len(part) for _, part in parts) > _AT_ONCE:
         return await asyncio.to_thread(_fit_form, parts, model)
     return _fit_form(parts, model)

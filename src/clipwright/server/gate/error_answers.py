@@ -239,6 +239,8 @@ def _of_validation(error: RequestValidationError) -> RejectionError:
 
 
 def _sentence(error: HTTPException) -> str:
+    if error.status_code == 400:
+        return "the body is not JSON that can be read"
     if error.status_code == 404:
         return "there is nothing at this address; /docs lists what there is"
     if error.status_code == 405:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -21,6 +22,7 @@ class BoundedThreads:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._most = most
         self._calls = 0
+        self._counting = threading.Lock()
 
     async def run(self, function: Callable[[], Result], deadline: float | None = None) -> Result:
         """What the function gives. deadline: a moment of the event loop's clock.
@@ -28,13 +30,13 @@ class BoundedThreads:
         Raises RejectionError: 429 overloaded where too many calls wait, 503 deadline_exceeded where it is not done in
         time; a call that has not begun by then never does.
         """
-        if self._calls >= self._most:
-            raise RejectionError(
-                429, "overloaded", "too many searches are under way; try again in a second", retry_after=_RETRY_SECONDS
-            )
-        self._calls += 1
+        with self._counting:
+            if self._calls >= self._most:
+                what = "too many searches are under way; try again in a second"
+                raise RejectionError(429, "overloaded", what, retry_after=_RETRY_SECONDS)
+            self._calls += 1
         future = self._executor.submit(function)
-        future.add_done_callback(self._note_end(asyncio.get_running_loop()))
+        future.add_done_callback(self._note_end)
         try:
             async with asyncio.timeout_at(deadline):
                 return await asyncio.wrap_future(future)
@@ -49,12 +51,7 @@ class BoundedThreads:
         """Waits for what runs; what has not begun never does."""
         self._executor.shutdown(cancel_futures=True)
 
-    def _note_end(self, loop: asyncio.AbstractEventLoop) -> Callable[[object], None]:
-        def end() -> None:
+    def _note_end(self, _: object) -> None:
+        """Also of a call that nobody waits for any more: until then it has its thread."""
+        with self._counting:
             self._calls -= 1
-
-        def note(_: object) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(end)
-
-        return note

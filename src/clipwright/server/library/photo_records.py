@@ -31,8 +31,9 @@ class PhotoRecord(BaseModel):
     offline: bool
     """Whether its disk was not there when the index last looked."""
     thumbnail: str
-    """The address of a small JPEG of it. Another content has another address."""
+    """The address of a small JPEG of it. Another content has another address, so that it may be kept for long."""
     picture: str
+    """The address of a large one; ?side=PIXELS says how large."""
 
 
 class HitRecord(PhotoRecord):
@@ -71,7 +72,6 @@ def file_name(path: bytes) -> str:
 
 def _fields(photo: Photo) -> dict[str, Any]:
     facts, address = photo.facts, f"/v1/photos/{photo.id}"
-    version = f"?v={photo.content_hash.hex()[:12]}"
     return {
         "id": photo.id,
         "name": file_name(photo.path),
@@ -85,6 +85,6 @@ def _fields(photo: Photo) -> dict[str, Any]:
         "longitude": facts.longitude,
         "bytes": photo.size,
         "offline": photo.offline,
-        "thumbnail": f"{address}/thumbnail{version}",
-        "picture": f"{address}/picture{version}",
+        "thumbnail": f"{address}/thumbnail?v={photo.content_hash.hex()[:12]}",
+        "picture": f"{address}/picture",
     }

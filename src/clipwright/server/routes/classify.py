@@ -9,11 +9,10 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from clipwright.errors import LabelError
 from clipwright.server.answers import FaultAnswer, picture_answers
 from clipwright.server.model_facts import ModelFacts
 from clipwright.server.pictures import embed_pictures
-from clipwright.server.rejection import ItemFault, RejectionError
+from clipwright.server.rejection import ItemFault
 from clipwright.server.request_body import PictureList, RequestModel, TextList, described, read_body
 from clipwright.server.services import Deadline, ServicesOf
 from clipwright.server.texts import check_count, check_texts
@@ -76,12 +75,10 @@ async def classify(request: Request, services: ServicesOf, deadline: Deadline) -
     asked = await read_body(request, ClassifyRequest, limits)
     check_count(len(asked.labels), limits.labels, "labels")
     check_texts(asked.labels, limits, "labels")
-    check_texts(asked.templates or (), limits, "templates")
-    check_count(len(asked.labels) * len(asked.templates or "1"), limits.texts, "templates")
-    try:
-        texts = LabelTexts.of(asked.labels, asked.templates, unknown=asked.unknown)
-    except LabelError as error:
-        raise RejectionError(422, "invalid_request", str(error), param="labels") from None
+    if asked.templates is not None:
+        check_count(len(asked.templates), limits.texts // len(asked.labels), "templates")
+        check_texts(asked.templates, limits, "templates")
+    texts = LabelTexts.of(asked.labels, asked.templates, unknown=asked.unknown)
 
     async def embed(facts: ModelFacts) -> tuple[str, Classifier, list[np.ndarray | ItemFault]]:
         pictures = await embed_pictures(services, facts, asked.images, deadline, "images", partial=asked.partial)

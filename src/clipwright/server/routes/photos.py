@@ -37,11 +37,14 @@ async def metadata(photo: int, services: ServicesOf) -> Response:
 async def thumbnail(photo: int, request: Request, services: ServicesOf) -> Response:
     """A photograph as a small JPEG, at most 256 pixels wide and high."""
     deadline = services.deadline()
-    known, kept = await services.photos.photo_and_thumbnail(photo, deadline)
-    tag = f'"{known.content_hash.hex()}"'
+    content, jpeg = await services.photos.content_and_thumbnail(photo, deadline)
+    tag = f'"{content.hex()}"'
     if _has(request, tag):
         return _jpeg(request, tag, None)
-    return _jpeg(request, tag, kept or await _rendered(services, known, _THUMBNAIL_SIDE, deadline))
+    if jpeg is None:
+        known = await services.photos.photo(photo, deadline)
+        jpeg = await _rendered(services, known, _THUMBNAIL_SIDE, deadline)
+    return _jpeg(request, tag, jpeg)
 
 
 @router.get("/v1/photos/{photo}/picture", response_class=Response, responses={**_JPEG, **_REFUSALS})

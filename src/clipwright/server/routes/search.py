@@ -15,6 +15,7 @@ from clipwright.server.answers import refusals
 from clipwright.server.library.photo_records import HitRecord, hit_record, record_without_rank
 from clipwright.server.library.search_request import SearchRequest
 from clipwright.server.library.searched_model import default_space, searched_model
+from clipwright.server.model_facts import ModelFacts
 from clipwright.server.pictures import embed_pictures
 from clipwright.server.rejection import RejectionError
 from clipwright.server.request_body import described, read_body
@@ -55,7 +56,7 @@ async def search(request: Request, services: ServicesOf) -> Response:
     if asked.model is not None or (query and any(kind != "photo" for kind, _ in query.terms)):
         facts = await searched_model(services.models, spaces, asked.model)
         model, space_id = facts.name, facts.space_id
-        vectors = await _embedded(services, model, query, asked, deadline) if query else {}
+        vectors = await _embedded(services, facts, query, asked, deadline) if query else {}
 
     def find(index: PhotoIndex) -> bytes:
         if space_id is None:
@@ -78,7 +79,7 @@ async def search(request: Request, services: ServicesOf) -> Response:
 
 
 async def _embedded(
-    services: Services, model: str, query: Query, asked: SearchRequest, deadline: float
+    services: Services, facts: ModelFacts, query: Query, asked: SearchRequest, deadline: float
 ) -> dict[TermKey, np.ndarray]:
     """The vectors of the words and uploads of a query. Raises RejectionError where an upload cannot be used."""
     words: list[TermKey] = [term for term in query.terms if term[0] == "words"]
@@ -89,10 +90,10 @@ async def _embedded(
         raise RejectionError(400, "invalid_query", what, param="uploads")
     vectors: dict[TermKey, np.ndarray] = {}
     if words:
-        texts = await services.models.embed_texts(model, [text for _, text in words], deadline, remembered=True)
+        texts = await services.models.embed_texts(facts.name, [text for _, text in words], deadline, remembered=True)
         vectors.update(zip(words, texts.vectors, strict=True))
     if uploads:
         pictures = [asked.uploads[name] for _, name in uploads]
-        embedded = await embed_pictures(services, model, pictures, deadline, param="uploads")
+        embedded = await embed_pictures(services, facts, pictures, deadline, "uploads")
         vectors.update({term: row for term, row in zip(uploads, embedded, strict=True) if isinstance(row, np.ndarray)})
     return vectors
