@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clipwright.api import Classification as Classification
-    from clipwright.api import LabelScore as LabelScore
     from clipwright.api import classify as classify
     from clipwright.api import load as load
     from clipwright.api import similarity as similarity
@@ -19,12 +18,13 @@ if TYPE_CHECKING:
     from clipwright.index.photo import Hit as Hit
     from clipwright.index.photo_index import PhotoIndex as PhotoIndex
     from clipwright.inputs.input_spec import InputSpec as InputSpec
+    from clipwright.tasks.classifier import LabelScore as LabelScore
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Classification": "api",
-    "LabelScore": "api",
+    "LabelScore": "tasks.classifier",
     "classify": "api",
     "load": "api",
     "similarity": "api",

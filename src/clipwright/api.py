@@ -13,10 +13,8 @@ from clipwright.embedding.embedder import Embedder, Pixels
 from clipwright.embedding.load import BackendChoice, PrecisionChoice, load_embedder
 from clipwright.errors import Failure
 from clipwright.inputs.images import ImageSource
-from clipwright.tasks.background import BACKGROUND_CAPTIONS
-from clipwright.tasks.prompts import DEFAULT_TEMPLATES, check_labels, fill_templates
-from clipwright.tasks.unknown import UNKNOWN, unknown_similarity
-from clipwright.tasks.zero_shot import average_templates, label_probabilities, similarity_matrix
+from clipwright.tasks.classifier import Classifier, LabelScore, LabelTexts
+from clipwright.tasks.zero_shot import similarity_matrix
 
 
 def load(
@@ -48,17 +46,6 @@ def load(
         compiled=compiled,
         strict_length=strict_length,
     )
-
-
-@dataclass(frozen=True)
-class LabelScore:
-    """How well one label fits one picture."""
-
-    label: str
-    probability: float
-    """Among the labels asked for, all of a picture summing to 1; with SigLIP models, of this label by itself."""
-    similarity: float
-    """Cosine of picture and label, -1 to 1."""
 
 
 @dataclass(frozen=True)
@@ -99,36 +86,19 @@ def stream_classifications(
     threads: int | None = None,
 ) -> Iterator[Classification]:
     """classify, picture by picture as they are done, in bounded memory. Labels are checked at once."""
-    check_labels(labels, unknown=unknown)
-    names = [label.strip() for label in labels]
-    filled = embedder.embed_texts(fill_templates(names, templates or DEFAULT_TEMPLATES))
-    label_vectors = average_templates(filled.reshape(len(names), -1, embedder.embed_dim))
-    background = embedder.embed_texts(BACKGROUND_CAPTIONS) if unknown else None
-    return _classifications(embedder, images, names, label_vectors, background, batch_size, threads)
+    asked = LabelTexts.of(labels, templates, unknown=unknown)
+    classifier = asked.classifier(embedder.embed_texts(asked.texts), embedder.scale, embedder.bias)
+    return _classifications(classifier, embedder.stream_images(images, batch_size, threads))
 
 
 def _classifications(
-    embedder: Embedder,
-    images: Iterable[ImageSource | Failure],
-    labels: list[str],
-    label_vectors: np.ndarray,
-    background: np.ndarray | None,
-    batch_size: int,
-    threads: int | None,
+    classifier: Classifier, embedded: Iterable[tuple[Any, np.ndarray | Failure]]
 ) -> Iterator[Classification]:
-    names = labels if background is None else [*labels, UNKNOWN]
-    for source, result in embedder.stream_images(images, batch_size, threads):
+    for source, result in embedded:
         if isinstance(result, Failure):
             yield Classification(source, failure=result)
-            continue
-        similarities = similarity_matrix(result[None], label_vectors)
-        if background is not None:
-            general = similarity_matrix(result[None], background)
-            similarities = np.hstack([similarities, unknown_similarity(general)])
-        probabilities = label_probabilities(similarities, embedder.scale, embedder.bias)[0]
-        order = np.argsort(-probabilities, kind="stable")
-        scores = [LabelScore(names[i], float(probabilities[i]), float(similarities[0, i])) for i in order]
-        yield Classification(source, tuple(scores))
+        else:
+            yield Classification(source, classifier.scores(result[None])[0])
 
 
 def similarity(embedder: Embedder, images: Sequence[ImageSource], texts: Sequence[str]) -> np.ndarray:

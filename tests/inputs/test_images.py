@@ -409,6 +409,14 @@ def test_a_header_that_claims_too_many_pixels_is_refused_unread(side: int, kind:
     assert f"{MAX_PIXELS:,}" in str(error)
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_caller_may_allow_fewer_pixels(name: str) -> None:
+    assert shows_quadrants(open_image(FILES[name], max_pixels=64 * 48))
+    with pytest.raises(ImageError, match="the limit is 3,071") as refused:
+        open_image(FILES[name], max_pixels=64 * 48 - 1)
+    assert refused.value.code == "too_large"
+
+
 def test_a_missing_file_is_missing(tmp_path: Path) -> None:
     assert refusal(tmp_path / "nothing.jpg").code == "missing"
 

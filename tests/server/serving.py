@@ -50,7 +50,11 @@ def serving(settings: ServerSettings, app: FastAPI | None = None) -> Iterator[Se
     ready, problems = threading.Event(), list[BaseException]()
     sockets = bind(settings.host, settings.port)
     address = address_of(settings.host, sockets)
-    server = HttpServer(app, settings, ready.set)
+
+    async def tell() -> None:
+        ready.set()
+
+    server = HttpServer(app, settings, tell)
 
     def run() -> None:
         try:

@@ -14,7 +14,7 @@ from clipwright.tasks.prompts import BENCHMARK_TEMPLATES, DEFAULT_TEMPLATES, che
         (["cat", "  "], "a label is empty"),
         (["cat", "dog", "cat"], "label 'cat' is given twice"),
         (["cat", "dog", " cat"], "label 'cat' is given twice"),
-        (["cat"], "one label 'cat' would always get probability 1; give a second one, or --unknown"),
+        (["cat"], "one label 'cat' would always get probability 1; give a second one, or allow 'none of these'"),
         ("cat", r"a list of texts, not one string; give \['cat'\]"),
     ],
 )

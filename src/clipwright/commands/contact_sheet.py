@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipwright.atomic import replacing
-from clipwright.commands.hit_table import Thumbnail, shown_path, taken_at
+from clipwright.commands.hit_table import Thumbnail, shown_path
 from clipwright.commands.output import shorten
 from clipwright.errors import ImageError
+from clipwright.index.photo import taken_at
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont

@@ -69,7 +69,8 @@ def command(database: Path, kinds: tuple[str, ...], as_json: bool, quiet: bool) 
 
 def _record(kind: str, photos: Sequence[Photo]) -> dict[str, Any]:
     """What is said of a group in JSON."""
-    from clipwright.commands.hit_table import photo_fields, taken_at
+    from clipwright.commands.hit_table import photo_fields
+    from clipwright.index.photo import taken_at
 
     return {
         "kind": kind,
@@ -89,7 +90,8 @@ def _record(kind: str, photos: Sequence[Photo]) -> dict[str, Any]:
 
 
 def _print_group(kind: str, photos: Sequence[Photo], *, first: bool) -> None:
-    from clipwright.commands.hit_table import shown_path, taken_at
+    from clipwright.commands.hit_table import shown_path
+    from clipwright.index.photo import taken_at
 
     if not first:
         print()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipwright.commands.output import bar, print_json, shorten, source_fields
+from clipwright.index.photo import taken_at
 
 if TYPE_CHECKING:
     from clipwright.commands.terminal_pictures import Protocol
@@ -19,14 +19,6 @@ Thumbnail = Callable[[int], bytes | None]
 _BAR_CELLS = 8
 _DATE_CELLS = len("2024-05-01 13:30")
 _NUMBERS = f"{'relevance':<{_BAR_CELLS + 6}}  {'cosine':>6}  {'taken':<{_DATE_CELLS}}  "
-
-
-def taken_at(photo: Photo, precision: str = "minutes") -> str | None:
-    """When it was taken by the camera's clock, in ISO 8601 without a time zone; None where that is not known."""
-    if photo.facts.taken is None:
-        return None
-    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=photo.facts.taken)
-    return moment.isoformat(timespec=precision)
 
 
 def shown_path(photo: Photo) -> str:

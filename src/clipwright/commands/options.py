@@ -197,12 +197,17 @@ def open_embedder(settings: EmbedderSettings, *, few_texts: bool = False) -> Emb
         few_texts=few_texts,
     )
     if model == STARTER and not settings.quiet:
-        print(
-            "note: the starter answers, a 22 MB model trained on 100,000 small pictures; its guesses are rough."
-            " --model NAME takes a stronger one; 'clipwright models' lists them.",
-            file=sys.stderr,
-        )
+        say_what_the_starter_is()
     return embedder
+
+
+def say_what_the_starter_is() -> None:
+    """One line on stderr."""
+    print(
+        "note: the starter answers, a 22 MB model trained on 100,000 small pictures; its guesses are rough."
+        " --model NAME takes a stronger one; 'clipwright models' lists them.",
+        file=sys.stderr,
+    )
 
 
 def read_texts(argument: str) -> list[str]:

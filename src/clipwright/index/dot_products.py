@@ -18,6 +18,7 @@ _BYTES_A_THREAD = 16 << 20
 """Less is not worth a thread."""
 _BLOCK_BYTES = 2 << 20
 _JOINED = 16
+_MOST_FEW = 16
 
 
 def dot_products(matrix: np.ndarray, vectors: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
@@ -52,6 +53,16 @@ def integer_dot_products(matrix: np.ndarray, vector: np.ndarray, rows: np.ndarra
     products[: _JOINED * longer] = _rows_by_columns(joined, numkong.dots_pack(parts), _JOINED, np.int32).reshape(-1)
     products[_JOINED * longer :] = matrix[_JOINED * longer :].astype(np.int32) @ vector.astype(np.int32)
     return products
+
+
+def products_of_few(few: np.ndarray, many: np.ndarray) -> np.ndarray:
+    """(F, M) float32 of float32 rows (F, D) with float32 rows (M, D), some thousands.
+
+    Of a handful not by BLAS: on cores that are busy, its threads wait for each other longer than the work takes.
+    """
+    if len(few) > _MOST_FEW:
+        return np.asarray(few @ many.T)
+    return np.asarray(np.einsum("fd,md->fm", few, many))
 
 
 def _rows_by_columns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ _LEAST_KM = 1.0
 """Of a place, and of the cells by which photographs are counted first."""
 _WIDTHS_KM = (2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0)
 """What places may be wide; the least that does is taken."""
-_COVERED = 0.9
+_COVERED = 0.7
 """Of the photographs whose place is known, so many are to lie in one that is named."""
 
 
@@ -80,19 +81,19 @@ def places(ids: np.ndarray, points: np.ndarray) -> tuple[Place, ...]:
     """The places of photographs (N,) at points on the unit sphere (N, 3), NaN where it is not known.
 
     Photographs are counted in cells a kilometre wide, and of these the fullest takes in all cells around it, then the
-    fullest of the others, and so on. How far around depends on the collection: as little as leaves one photograph in
-    ten without a place. So the places of somebody who stays in one town are its quarters, and a traveller's are towns.
+    fullest of the others, and so on. How far around depends on the collection: as little as gives seven photographs in
+    ten a place. So the places of somebody who stays in one town are its quarters, and those of a traveller are towns.
     """
     known = np.flatnonzero(~np.isnan(points[:, 0]))
     if not len(known):
         return ()
     cell_of, counts = _cells(points[known])
     centres = _unit(_sums(points[known], cell_of, len(counts)))
-    owners = _gathered(centres, counts, _WIDTHS_KM[-1])
-    for width in _WIDTHS_KM:
-        owners = _gathered(centres, counts, width)
-        if counts[owners >= 0].sum() >= _COVERED * len(known):
-            break
+    enough = _COVERED * len(known)
+    least = bisect.bisect_left(
+        _WIDTHS_KM[:-1], True, key=lambda width: counts[_gathered(centres, counts, width) >= 0].sum() >= enough
+    )
+    owners = _gathered(centres, counts, _WIDTHS_KM[least])
     place_of = owners[cell_of]
     found = [
         _place(ids[known[members]], points[known[members]])
@@ -114,13 +115,14 @@ def _cells(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _gathered(centres: np.ndarray, counts: np.ndarray, width: float) -> np.ndarray:
     """(C,) which place takes in each cell, -1 where none does."""
     owners = np.full(len(counts), -1)
-    reach = (width / _RADIUS_KM) ** 2
+    least_cosine = math.cos(min(width / _RADIUS_KM, math.pi))
     left = counts.copy()
     for place in range(MOST_PLACES):
         fullest = int(left.argmax())
         if not left[fullest]:
             break
-        near = (np.square(centres - centres[fullest]).sum(axis=1) <= reach) & (owners < 0)
+        near = (centres @ centres[fullest] >= least_cosine) & (owners < 0)
+        near[fullest] = True  # whatever rounding says
         owners[near] = place
         left[near] = 0
     return owners

@@ -48,18 +48,30 @@ class IndexFacts:
     """Of the database and the files beside it."""
 
 
-def index_facts(store: Store) -> IndexFacts:
-    """Counts all that the index holds; reads every row of the vectors, a second or so for a million."""
+def root_facts(store: Store) -> tuple[RootFacts, ...]:
+    """The folders of the index, by path."""
     with store.reading() as connection:
-        count = connection.execute("SELECT COUNT(*) FROM thumbnails").fetchone()[0]
-        roots = tuple(
+        return tuple(
             RootFacts(Path(os.fsdecode(path)), photographs, bool(offline))
             for path, offline, photographs in connection.execute(
-                "SELECT roots.path, offline, COUNT(photos.id) FROM roots "
-                f"LEFT JOIN photos ON photos.root = roots.id AND {NOT_DISPLACED} GROUP BY roots.id ORDER BY roots.path"
+                # The index by root is counted, and not the table: displaced ones are few, and found by their paths.
+                "SELECT path, offline, (SELECT COUNT(*) FROM photos WHERE root = roots.id) - "
+                f"(SELECT COUNT(*) FROM photos WHERE root = roots.id AND NOT {NOT_DISPLACED}) FROM roots ORDER BY path"
             )
         )
-        failures = dict(connection.execute("SELECT code, COUNT(*) FROM failures GROUP BY code ORDER BY code"))
+
+
+def failure_counts(store: Store) -> dict[str, int]:
+    """How many files and folders could not be used, by code."""
+    with store.reading() as connection:
+        return dict(connection.execute("SELECT code, COUNT(*) FROM failures GROUP BY code ORDER BY code"))
+
+
+def index_facts(store: Store) -> IndexFacts:
+    """Counts all that the index holds; reads every row of the vectors, a second or so for a million."""
+    roots, failures = root_facts(store), failure_counts(store)
+    with store.reading() as connection:
+        count = connection.execute("SELECT COUNT(*) FROM thumbnails").fetchone()[0]
         spaces = []
         for row, space_id, model, embed_dim in connection.execute(
             "SELECT id, space_id, model, embed_dim FROM spaces ORDER BY id"

@@ -12,6 +12,8 @@ from typing import Self
 
 import numpy as np
 
+from clipwright.index.dot_products import products_of_few
+
 DIFFERENT_BITS = 20
 """Two pictures whose hashes differ in more bits than this look different."""
 SAMPLE = 2048
@@ -70,7 +72,7 @@ class EmbeddingScale:
 
         vectors (R, D) are centred unit rows.
         """
-        cosines = vectors @ self.vectors.T
+        cosines = products_of_few(vectors, self.vectors)
         cosines[np.bitwise_count(hashes[:, None] ^ self.hashes[None]) <= DIFFERENT_BITS] = -1
         return np.asarray(1 - np.partition(cosines, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS:].mean(axis=1), np.float32)
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Sequence
 
 import numpy as np
 
 from clipwright.index.facets import Facets, facets_of
 from clipwright.index.filters import Filters
 from clipwright.index.likeness import EmbeddingScale
-from clipwright.index.photo import Photo
 from clipwright.index.store import Store, Version
 from clipwright.index.vector_table import VectorTable
 
@@ -34,9 +32,7 @@ class OpenSpace:
     def scale(self) -> EmbeddingScale | None:
         """What distances mean in this collection; None: it is too small to say."""
         sample = self.table.sample
-        looks = {photo.id: photo for photo in self._store.photos(self.table.ids[sample.indices].tolist())}
-        known = [looks.get(int(id_)) for id_ in self.table.ids[sample.indices]]  # None: removed meanwhile
-        return EmbeddingScale.of(sample.vectors, perceptual_hashes(known))
+        return EmbeddingScale.of(sample.vectors, self._store.perceptual_hashes(self.table.ids[sample.indices].tolist()))
 
     @functools.cached_property
     def facets(self) -> Facets:
@@ -75,8 +71,3 @@ class OpenSpaces:
     def close(self) -> None:
         with self._opening:
             self._opened.clear()
-
-
-def perceptual_hashes(photos: Sequence[Photo | None]) -> np.ndarray:
-    """(N,) uint64; 0 where there is none."""
-    return np.array([(photo.perceptual_hash if photo else None) or 0 for photo in photos], np.uint64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,3 +63,11 @@ class Hit:
     """0 to 1, comparable between models and queries: see docs/concepts/relevance.md."""
     folded: tuple[Photo, ...] = ()
     """Near-identical shots that this one stands for, best first."""
+
+
+def taken_at(photo: Photo, precision: str = "minutes") -> str | None:
+    """When it was taken by the camera's clock, in ISO 8601 without a time zone; None where that is not known."""
+    if photo.facts.taken is None:
+        return None
+    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=photo.facts.taken)
+    return moment.isoformat(timespec=precision)

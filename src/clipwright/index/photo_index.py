@@ -23,7 +23,7 @@ from clipwright.index.duplicates import (
 from clipwright.index.facets import Facets
 from clipwright.index.filters import Filters
 from clipwright.index.forget import forget_folder
-from clipwright.index.index_facts import IndexFacts, index_facts
+from clipwright.index.index_facts import IndexFacts, RootFacts, failure_counts, index_facts, root_facts
 from clipwright.index.lock import Holder, only_indexer
 from clipwright.index.open_space import OpenSpaces
 from clipwright.index.photo import Hit, Photo
@@ -239,9 +239,21 @@ class PhotoIndex:
         """The models that photographs were embedded with, the one that most have first."""
         return spaces_by_size(self._store)
 
-    def failures(self) -> Iterator[Failure]:
-        """Files and folders that could not be used, by path."""
-        return self._store.failures()
+    def failures(self, limit: int | None = None) -> Iterator[Failure]:
+        """Files and folders that could not be used, by path: all, or the first of them."""
+        return self._store.failures(limit)
+
+    def count_below(self, folder: Path) -> int:
+        """How many photographs lie in a folder or below it."""
+        return self._store.count_below(folder)
+
+    def failure_counts(self) -> dict[str, int]:
+        """How many files and folders could not be used, by code."""
+        return failure_counts(self._store)
+
+    def roots(self) -> tuple[RootFacts, ...]:
+        """The folders that were given to the index, by path."""
+        return root_facts(self._store)
 
     def facts(self) -> IndexFacts:
         """What the index holds, in numbers."""
@@ -258,6 +270,10 @@ class PhotoIndex:
     def thumbnail(self, photo_id: int) -> bytes | None:
         """A small JPEG of a photograph, where one was made."""
         return self._store.thumbnail(photo_id)
+
+    def content_and_thumbnail(self, photo_id: int) -> tuple[bytes, bytes | None] | None:
+        """The content hash of a photograph and its small JPEG, where one was made; None: no such photograph."""
+        return self._store.content_and_thumbnail(photo_id)
 
     def close(self) -> None:
         self._spaces.close()

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from clipwright.errors import QueryError
+from clipwright.index.dot_products import products_of_few
 from clipwright.index.query import And, Blend, Node, Not, Query
 from clipwright.tasks.relevance import (
     CollectionStatistics,
@@ -106,7 +107,7 @@ def rank(
 
 
 def _habits(query: Query, vectors: np.ndarray, sample: Sample) -> tuple[QueryStatistics, ...]:
-    similarities = np.asarray(vectors, np.float32) @ sample.vectors.T
+    similarities = products_of_few(np.asarray(vectors, np.float32), sample.vectors)
     shares = [blend.picture_share for blend in query.blends]
     return tuple(query_statistics(row, share) for row, share in zip(similarities, shares, strict=True))
 

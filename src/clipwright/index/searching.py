@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,11 +11,11 @@ from clipwright.embedding.embedder import Embedder, unit_rows
 from clipwright.errors import DimensionError, IndexFileError, QueryError
 from clipwright.index.filters import Filters
 from clipwright.index.folding import fold_near_identical
-from clipwright.index.open_space import OpenSpace, OpenSpaces, perceptual_hashes
-from clipwright.index.photo import Hit
+from clipwright.index.open_space import OpenSpace, OpenSpaces
+from clipwright.index.photo import Hit, Photo
 from clipwright.index.query import Blend, Query, Term
 from clipwright.index.query_parser import parse_query
-from clipwright.index.ranking import CANDIDATES, rank
+from clipwright.index.ranking import CANDIDATES, Ranked, rank
 from clipwright.index.store import Space, Store
 from clipwright.inputs.images import ImageSource
 
@@ -86,18 +86,34 @@ def search_space(
         adaptive=options.adaptive,
         exact=options.exact,
     )
-    if not options.unique:
-        ranked = ranked[options.offset :]
-    photos = {photo.id: photo for photo in store.photos([int(table.ids[row.index]) for row in ranked])}
-    indices, hits = [], []
-    for row in ranked:
-        photo = photos.get(int(table.ids[row.index]))
-        if photo is not None:  # else it was removed meanwhile
-            indices.append(row.index)
-            hits.append(Hit(photo, row.similarity, row.relevance))
-    if not options.unique:
-        return hits
-    return _folded(hits, table.rows(np.array(indices, np.int64)), space)[options.offset : wanted]
+    found = _folded(ranked, wanted, store, space) if options.unique else [(row, ()) for row in ranked]
+    found = found[options.offset : wanted]
+    ids = [int(table.ids[row.index]) for best, others in found for row in (best, *others)]
+    photos = {photo.id: photo for photo in store.photos(ids)}  # without those that were removed meanwhile
+    return [
+        Hit(photo, best.similarity, best.relevance, tuple(_known(photos, table.ids, others)))
+        for best, others in found
+        for photo in _known(photos, table.ids, [best])
+    ]
+
+
+def _folded(
+    ranked: list[Ranked], wanted: int, store: Store, space: OpenSpace
+) -> list[tuple[Ranked, tuple[Ranked, ...]]]:
+    """The first that are shown, and near-identical shots of each."""
+    if len(ranked) < 2:
+        return [(row, ()) for row in ranked]
+    indices = np.array([row.index for row in ranked])
+    hashes = store.perceptual_hashes(space.table.ids[indices].tolist())
+    folds = fold_near_identical(range(len(ranked)), hashes, space.table.rows(indices), space.scale, wanted)
+    return [(ranked[first], tuple(ranked[other] for other in others)) for first, others in folds]
+
+
+def _known(photos: Mapping[int, Photo], ids: np.ndarray, rows: Iterable[Ranked]) -> Iterator[Photo]:
+    for row in rows:
+        photo = photos.get(int(ids[row.index]))
+        if photo is not None:
+            yield photo
 
 
 def spaces_by_size(store: Store) -> list[Space]:
@@ -126,17 +142,6 @@ def _parsed(query: str | Query | np.ndarray | None, like: int | None) -> Query:
     if isinstance(query, Query):
         return query
     return Query.like(like) if like is not None else Query(Blend((Term("words", "a vector"),)))
-
-
-def _folded(hits: list[Hit], vectors: np.ndarray, space: OpenSpace) -> list[Hit]:
-    """Near-identical shots folded into the best of each; vectors are the hits'."""
-    if len(hits) < 2:
-        return hits
-    hashes = perceptual_hashes([hit.photo for hit in hits])
-    return [
-        replace(hits[first], folded=tuple(hits[other].photo for other in others))
-        for first, others in fold_near_identical(range(len(hits)), hashes, vectors, space.scale)
-    ]
 
 
 def _space_of(store: Store, embedder: Embedder | None) -> str:

@@ -227,6 +227,16 @@ class Store:
             found = {photo.id: photo for photo in map(_photo, rows)}
         return [found[id_] for id_ in map(int, ids) if id_ in found]
 
+    def perceptual_hashes(self, ids: Sequence[int]) -> np.ndarray:
+        """(N,) uint64: of the photographs with these ids, in this order; 0 where there is none, or no photograph."""
+        with self.reading() as connection:
+            rows = connection.execute(
+                "SELECT id, perceptual_hash FROM photos WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps([int(id_) for id_ in ids]),),
+            )
+            looks = dict(rows.fetchall())
+        return np.array([(looks.get(int(id_)) or 0) % 2**64 for id_ in ids], np.uint64)
+
     def photo_at(self, path: Path) -> Photo | None:
         """The photograph in this file."""
         with self.reading() as connection:
@@ -240,12 +250,35 @@ class Store:
             row = connection.execute("SELECT jpeg FROM thumbnails WHERE photo = ?", (photo,)).fetchone()
         return bytes(row[0]) if row else None
 
-    def failures(self) -> Iterator[Failure]:
-        """Files and folders that could not be used, by path."""
+    def content_and_thumbnail(self, photo: int) -> tuple[bytes, bytes | None] | None:
+        """The content hash of a photograph (its id) and its small JPEG, where one was made; None: no such photograph."""
         with self.reading() as connection:
-            rows = connection.execute("SELECT path, code, message FROM failures ORDER BY path").fetchall()
+            row = connection.execute(
+                "SELECT content_hash, jpeg FROM photos LEFT JOIN thumbnails ON photo = id "
+                f"WHERE id = ? AND {NOT_DISPLACED}",
+                (photo,),
+            ).fetchone()
+        return (bytes(row[0]), row[1]) if row else None
+
+    def failures(self, limit: int | None = None) -> Iterator[Failure]:
+        """Files and folders that could not be used, by path: all, or the first of them."""
+        with self.reading() as connection:
+            rows = connection.execute(
+                "SELECT path, code, message FROM failures ORDER BY path LIMIT ?", (-1 if limit is None else limit,)
+            ).fetchall()
         for path, code, message in rows:
             yield Failure(Path(os.fsdecode(path)), code, message)
+
+    def count_below(self, folder: Path) -> int:
+        """How many photographs lie in a folder or below it."""
+        start = os.fsencode(os.path.join(os.path.abspath(folder), ""))
+        with self.reading() as connection:
+            return int(
+                connection.execute(
+                    "SELECT COUNT(*) FROM photos WHERE path >= ? AND path < ?",
+                    (start, start[:-1] + bytes([start[-1] + 1])),
+                ).fetchone()[0]
+            )
 
     def vectors_since(self, space: int, serial: int, count: int = 4096) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(ids (n,) int64, vectors (n, D) float16) of a space (its row) that changed after a serial, count at a time.

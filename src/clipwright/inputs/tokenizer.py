@@ -30,7 +30,8 @@ _PLAIN = re.compile(r"[ -%'-~]*")
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """One match a word: contractions, letters, single digits, runs of anything else (OpenAI, clip/simple_tokenizer.py)."""
 
-
+_REMEMBERED_LENGTH = 200
+"""Letters of the longest text whose cleaned form is remembered: of longer ones the memory would not hold many."""
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -97,7 +98,7 @@ class Tokenizer:
         spec = self.spec
         start = [] if spec.start_id is None else [spec.start_id]
         room = spec.context_length - len(start) - 1
-        cleaned = [clean_text(text, spec.text_cleaning) for text in texts]
+        cleaned = [self._clean(text) for text in texts]
         encodings = self._encoder.encode_batch(cleaned, add_special_tokens=False)
         rows = [encoding.ids[:room] for encoding in encodings]
         longest = max((len(row) for row in rows), default=0) + len(start) + 1
@@ -108,6 +109,10 @@ class Tokenizer:
         ends = np.array([len(start) + len(row) for row in rows], np.int64)
         dropped = tuple(max(0, len(encoding.ids) - room) for encoding in encodings)
         return Tokens(ids, ends, dropped)
+
+    def _clean(self, text: str) -> str:
+        clean = clean_text if len(text) <= _REMEMBERED_LENGTH else clean_text.__wrapped__
+        return clean(text, self.spec.text_cleaning)
 
 
 def _read_document(document: str) -> tokenizers.Tokenizer:

@@ -25,6 +25,7 @@ from clipwright.server.gate.security_headers import SecurityHeaders
 from clipwright.server.metrics import Metrics
 from clipwright.server.model_pool import ModelPool
 from clipwright.server.photo_library import PhotoLibrary
+from clipwright.server.rejection import RejectionError
 from clipwright.server.routes import (
     classify,
     documentation,
@@ -119,4 +120,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await services.models.start()
         stack.push_async_callback(services.photos.close)
         await services.photos.start()
+        if services.settings.update:
+            with contextlib.suppress(RejectionError):  # there is no folder yet, or another process does it already
+                await services.photos.start_update()
         yield

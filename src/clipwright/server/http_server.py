@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 
 import uvicorn
@@ -16,6 +17,8 @@ from clipwright.server.gate.connection import connections
 from clipwright.server.settings import ServerSettings
 
 _BACKLOG = 2048
+_FILES = 1024
+"""For the index, photographs, pipes to models, and connections that are being refused."""
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -43,10 +46,23 @@ def bind(host: str, port: int) -> list[socket.socket]:
             listener.close()
         if error.errno == errno.EADDRINUSE:
             raise OSError(
-                error.errno, f"port {port} of {host} is taken by another program; --port takes one"
+                error.errno, f"port {port} of {host} is taken by another program; --port N takes another one"
             ) from error
         raise OSError(error.errno, f"{host} port {port} cannot be listened on: {error.strerror}") from error
     return bound
+
+
+def allow_open_files(count: int) -> None:
+    """Lets this process hold so many connections besides its files, as far as the system permits."""
+    if os.name == "nt":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + _FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def address_of(host: str, sockets: Sequence[socket.socket]) -> str:
@@ -58,9 +74,19 @@ def address_of(host: str, sockets: Sequence[socket.socket]) -> str:
 class HttpServer(uvicorn.Server):
     """uvicorn's server, which ends well when it is asked to."""
 
-    def __init__(self, app: FastAPI, settings: ServerSettings, on_ready: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        settings: ServerSettings,
+        on_ready: Callable[[], Awaitable[None]],
+        on_impatience: Callable[[], None] = lambda: None,
+    ) -> None:
+        """on_ready is called when it answers, on_impatience when Ctrl-C comes while it is being stopped."""
         limits, services = settings.limits, app.state.services
-        self._app, self._on_ready, self._draining = app, on_ready, services.draining
+        self._app, self._on_ready, self._on_impatience = app, on_ready, on_impatience
+        self._draining = services.draining
+        self.unanswered = 0
+        """Requests that it had to give up when it was stopped."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -73,7 +99,7 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 backlog=_BACKLOG,
-                timeout_graceful_shutdown=round(limits.drain_seconds),
+                timeout_graceful_shutdown=max(1, round(limits.drain_seconds)),
             )
         )
 
@@ -91,13 +117,21 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self._on_ready is not None:
-            self._on_ready()
+        await self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._draining.set()
         await super().shutdown(sockets)
 
+    async def _wait_tasks_to_complete(self) -> None:
+        try:
+            await super()._wait_tasks_to_complete()
+        except asyncio.CancelledError:
+            self.unanswered = len(self.server_state.tasks)
+            raise
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and sig == signal.SIGINT:
+            self._on_impatience()
         super().handle_exit(sig, frame)
         self._captured_signals.clear()  # uvicorn would raise them again once it has drained

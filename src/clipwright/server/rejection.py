@@ -16,6 +16,8 @@ RejectionCode = (
         "token_arrays_unsupported",
         "unknown_model",
         "unknown_photo",
+        "photo_changed",
+        "photo_offline",
         "unknown_root",
         "unknown_job",
         "not_found",
@@ -33,6 +35,9 @@ RejectionCode = (
         "headers_too_large",
         "request_too_slow",
         "no_index",
+        "model_not_in_index",
+        "index_damaged",
+        "index_unusable",
         "index_busy",
         "overloaded",
         "deadline_exceeded",
@@ -82,10 +87,10 @@ class RejectionError(ClipwrightError):
         self.faults = tuple(faults)
 
     @classmethod
-    def of_items(cls, faults: Sequence[ItemFault]) -> RejectionError:
-        """The items that make a request fail; the first one stands for all."""
+    def of_items(cls, faults: Sequence[ItemFault], param: str | None = None) -> RejectionError:
+        """The items, of the field param, that make a request fail; the first one stands for all."""
         first = faults[0]
-        return cls(422, first.code, first.message, index=first.index, faults=faults)
+        return cls(422, first.code, first.message, index=first.index, param=param, faults=faults)
 
     def record(self) -> dict[str, Any]:
         """The body of the answer: OpenAI's shape, and besides the item's index."""

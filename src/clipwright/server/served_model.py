@@ -20,6 +20,8 @@ from clipwright.server.worker_settings import WorkerSettings
 
 SOUND_SECONDS = 60.0
 """A worker that has lived so long was sound; when it dies, it is started again at once."""
+SETTLED_SECONDS = 1.0
+"""Files that have changed are opened anew when they have stayed the same for so long."""
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _USUAL_OPENING = 2.0
@@ -148,7 +150,7 @@ class ServedModel:
         now = await asyncio.to_thread(file_stamps, self.source)
         if not now or now == self._seen:
             return
-        await asyncio.sleep(1)
+        await asyncio.sleep(SETTLED_SECONDS)
         if await asyncio.to_thread(file_stamps, self.source) != now:
             return
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -13,6 +14,9 @@ from clipwright.server.metrics import Metrics
 from clipwright.server.model_pool import ModelPool
 from clipwright.server.photo_library import PhotoLibrary
 from clipwright.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from clipwright.server.web_fetch import WebFetcher
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,19 @@ class Services:
     draining: asyncio.Event
     """Set once the server is asked to stop: it answers what it has accepted, and wants no more."""
 
+    @functools.cached_property
+    def web(self) -> WebFetcher:
+        """What fetches pictures by address, where settings allow that."""
+        from clipwright.server.web_fetch import WebFetcher
 
-def _services(request: Request) -> Any:
+        return WebFetcher(self.settings.limits)
+
+    def deadline(self) -> float:
+        """The moment, on the event loop's clock, when a request whose last byte came just now is given up."""
+        return asyncio.get_running_loop().time() + self.settings.limits.deadline_seconds
+
+
+async def _services(request: Request) -> Any:  # async: a plain function would be run in a thread
     return request.app.state.services
 
 
@@ -36,7 +51,7 @@ ServicesOf = Annotated[Services, Depends(_services)]
 """The type of a route's parameter that receives them."""
 
 
-def _deadline(request: Request) -> float:
+async def _deadline(request: Request) -> float:
     return float(request.state.deadline)  # gate/deadlines.py sets it when the request is there to its last byte
 
 

@@ -231,11 +231,11 @@ def _one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def _open(settings: WorkerSettings) -> tuple[Embedder, bool]:
+def _open(settings: WorkerSettings, load: Callable[..., Embedder]) -> tuple[Embedder, bool]:
     """The model, once its towers have embedded something, and whether it reads texts. Raises ClipwrightError."""
     model = settings.model
     try:
-        embedder = load_embedder(
+        embedder = load(
             settings.source,
             threads=model.threads,
             pixels=model.pixels,
@@ -286,8 +286,8 @@ def end(status: int = 0) -> NoReturn:
     os._exit(status)
 
 
-def main() -> None:
-    """Runs until standard input ends, so that no worker outlives its server."""
+def main(load: Callable[..., Embedder] = load_embedder) -> None:
+    """Runs until standard input ends, so that no worker outlives its server. load: as load_embedder."""
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; when to end is the server's decision
         signal.signal(number, signal.SIG_IGN)
     incoming, outgoing = take_streams()
@@ -299,7 +299,7 @@ def main() -> None:
 
     def open_model() -> None:
         try:
-            embedder, reads_texts = _open(settings)
+            embedder, reads_texts = _open(settings, load)
         except ClipwrightError as error:
             replies.send({"type": "refused", "sentence": str(error)})
             end(2)

@@ -29,11 +29,11 @@ def check_labels(labels: Sequence[str], *, unknown: bool = False) -> None:
     if repeated:
         raise LabelError(f"label {repeated[0]!r} is given twice; leave one out")
     if unknown and UNKNOWN in names:
-        raise LabelError(f"label {UNKNOWN!r} is what --unknown adds; leave it out")
+        raise LabelError(f"label {UNKNOWN!r} is what unknown adds; leave it out")
     if len(labels) == 1 and not unknown:
         raise LabelError(
             f"one label {labels[0]!r} would always get probability 1; "
-            "give a second one, or --unknown for 'none of these'"
+            "give a second one, or allow 'none of these' by unknown"
         )
 
 

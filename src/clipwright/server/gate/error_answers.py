@@ -90,7 +90,7 @@ class ErrorAnswer(BaseModel):
 
 
 _MEANINGS = {
-    400: "The request is no proper HTTP.",
+    400: "The request is no proper HTTP, or not of the shape that the address takes.",
     401: "A key is missing, or it is not one of this server's.",
     403: "Another site's page asks, or an address that is not fetched.",
     404: "No such model, photograph, job or address.",
@@ -239,6 +239,8 @@ def _of_validation(error: RequestValidationError) -> RejectionError:
 
 
 def _sentence(error: HTTPException) -> str:
+    if error.status_code == 400:
+        return "the body is not JSON that can be read"
     if error.status_code == 404:
         return "there is nothing at this address; /docs lists what there is"
     if error.status_code == 405:

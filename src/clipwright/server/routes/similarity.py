@@ -1,5 +1,85 @@
+"""POST /v1/similarity: how near pictures are to texts."""
+
 from __future__ import annotations
 
-from fastapi import APIRouter
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from clipwright.server.answers import FaultAnswer, picture_answers
+from clipwright.server.model_facts import ModelFacts
+from clipwright.server.pictures import embed_pictures
+from clipwright.server.rejection import ItemFault
+from clipwright.server.request_body import PictureList, RequestModel, TextList, described, read_body
+from clipwright.server.services import Deadline, ServicesOf
+from clipwright.server.texts import check_count, check_texts
+from clipwright.tasks.zero_shot import similarity_matrix
 
 router = APIRouter()
+
+
+class SimilarityRequest(RequestModel):
+    """Pictures and texts."""
+
+    FILES: ClassVar = "images"
+
+    images: PictureList
+    texts: TextList
+    model: str | None = Field(None, description="A name that /v1/models gives; the server's first model, if left out.")
+    partial: bool = Field(
+        False, description="Whether good pictures are answered where others cannot be used; those have an error."
+    )
+
+
+class Similarity(BaseModel):
+    """Of one picture and one text."""
+
+    text: str
+    similarity: float = Field(description="Cosine, -1 to 1.")
+
+
+class PictureSimilarities(BaseModel):
+    """One picture's similarity to each text, in the request's order; or why it has none."""
+
+    index: int
+    similarities: list[Similarity] | None = None
+    error: FaultAnswer | None = None
+
+
+class SimilarityAnswer(BaseModel):
+    """Picture by picture."""
+
+    object: Literal["list"]
+    model: str
+    data: list[PictureSimilarities]
+
+
+@router.post(
+    "/v1/similarity",
+    response_model=SimilarityAnswer,
+    openapi_extra=described(SimilarityRequest),
+    tags=["models"],
+)
+async def similarity(request: Request, services: ServicesOf, deadline: Deadline) -> Response:
+    """The cosine of each picture with each text."""
+    limits = services.settings.limits
+    asked = await read_body(request, SimilarityRequest, limits)
+    check_count(len(asked.texts), limits.texts, "texts")
+    check_texts(asked.texts, limits, "texts")
+
+    async def embed(facts: ModelFacts) -> tuple[str, np.ndarray, list[np.ndarray | ItemFault]]:
+        pictures = await embed_pictures(services, facts, asked.images, deadline, "images", partial=asked.partial)
+        read = await services.models.embed_texts(facts.name, asked.texts, deadline, remembered=True)
+        return facts.name, read.vectors, pictures
+
+    model, texts, pictures = await services.models.consistently(asked.model, embed)
+
+    def similarities(vectors: np.ndarray) -> Iterator[list[dict[str, Any]]]:
+        for row in similarity_matrix(vectors, texts).tolist():
+            yield [{"text": text, "similarity": cosine} for text, cosine in zip(asked.texts, row, strict=True)]
+
+    return await picture_answers(model, pictures, "similarities", similarities, len(asked.texts))

@@ -1,0 +1,261 @@
+"""The bodies of requests: JSON or a multipart form, read into a pydantic model, or refused with a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+import jiter
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from clipwright.errors import suggestion
+from clipwright.server.rejection import RejectionError
+from clipwright.server.settings import Limits
+
+_AT_ONCE = 256 * 1024
+"""Bytes of a body that is parsed on the event loop: a quarter of a millisecond. Larger ones go to a thread."""
+_MOST_VALUES = 1_000_000
+"""Of a body. Two letters of JSON can be an object of 60 bytes in memory; texts and pictures need few objects."""
+_REST = "request"
+"""The field of a form that holds other fields, as JSON."""
+_SHOWN = 100
+"""Letters of what a client sent that a sentence repeats."""
+
+
+def _picture(value: Any) -> str | bytes:
+    if isinstance(value, str | bytes):
+        return value
+    raise PydanticCustomError("picture", "should be a string: a data URI, 'photo:ID' or an address")
+
+
+Picture = Annotated[
+    str | bytes,
+    PlainValidator(_picture),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "A picture: data:image/...;base64,..., photo:ID of the index, or an http(s) address where "
+            "the server fetches such.",
+        }
+    ),
+]
+"""A picture as a body has it: a string in JSON, bytes where it is the file of a form."""
+PictureList = Annotated[list[Picture], Field(fail_fast=True)]
+TextList = Annotated[list[str], Field(fail_fast=True)]
+"""Their first fault is enough: a list of a million numbers would have a million."""
+
+
+class RequestModel(BaseModel):
+    """What a request asks for. In a form, repeated fields make a list, and files stand in the list of their name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    FILES: ClassVar[str | None] = None
+    """The field whose list takes a form's files."""
+
+    @classmethod
+    def place_file(cls, fields: dict[str, Any], name: str, content: bytes) -> None:
+        """Puts a form's file where the model has it. Raises RejectionError where it has no place for one so named."""
+        if name != cls.FILES:
+            takers = "" if cls.FILES is None else f"; files stand in {cls.FILES!r}"
+            raise invalid(f"no file is taken as {_shown(name)}{takers}", name)
+        _append(fields, name, content)
+
+
+ModelT = TypeVar("ModelT", bound=RequestModel)
+
+
+def invalid(message: str, param: str | None = None, index: int | None = None) -> RejectionError:
+    """The refusal of a request that is not as it must be."""
+    return RejectionError(400, "invalid_request", message, param=param and param[:_SHOWN], index=index)
+
+
+async def read_body(request: Request, model: type[ModelT], limits: Limits) -> ModelT:
+    """The body of a request. Raises RejectionError: 415 for another content type, 400 for what does not fit."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == "application/json":
+            body = await request.body()
+            if len(body) > _AT_ONCE:
+                return await asyncio.to_thread(_read_json, body, model)
+            return _read_json(body, model)
+        if kind == "multipart/form-data":
+            return await _read_form(request, model, limits)
+    except ClientDisconnect:
+        raise invalid("the connection ended before the request did") from None
+    said = f"not {_shown(kind)}" if kind else "and the request says nothing of its own"
+    raise RejectionError(
+        415,
+        "unsupported_media_type",
+        f"the Content-Type of this request is application/json or multipart/form-data, {said}",
+    )
+
+
+# JSON
+
+
+def _read_json(body: bytes, model: type[ModelT]) -> ModelT:
+    return _validated(_parse_json(body), model)
+
+
+def _parse_json(body: bytes, param: str | None = None) -> dict[str, Any]:
+    name = "the body" if param is None else repr(param)
+    if len(body) > _AT_ONCE and sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
+        raise RejectionError(413, "body_too_large", f"{name} has more than {_MOST_VALUES:,} values", param=param)
+    try:
+        parsed = jiter.from_json(body, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
+    except ValueError as error:
+        raise invalid(f"{name} is not valid JSON: {str(error)[:_SHOWN]}", param) from None
+    if not isinstance(parsed, dict):
+        raise invalid(f"{name} is not a JSON object, as in {{...}}", param)
+    return parsed
+
+
+def _validated(fields: dict[str, Any], model: type[ModelT]) -> ModelT:
+    unknown = fields.keys() - model.model_fields.keys()
+    if unknown:
+        name = min(unknown)
+        raise invalid(f"no field {_shown(name)} is known{suggestion(name[:_SHOWN], model.model_fields)}", name)
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise _rejection(error) from None
+
+
+def _rejection(error: ValidationError) -> RejectionError:
+    """The first thing that is wrong, in words."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place, message = first["loc"], first["msg"]
+    path = ""
+    for part in place:
+        path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part[:_SHOWN]}"
+    if first["type"] == "missing":
+        sentence = f"{path!r} is missing"
+    elif first["type"] == "extra_forbidden":
+        sentence = f"no field {path!r} is known"
+    elif first["type"] == "value_error":
+        sentence = message.removeprefix("Value error, ")
+    else:
+        sentence = f"{path!r} {message.removeprefix('Input ')}"
+    index = next((part for part in place if isinstance(part, int)), None)
+    return invalid(sentence, str(place[0]) if place else None, index)
+
+
+# Forms
+
+
+class _InMemory(MultiPartParser):
+    spool_max_size = 2**62  # the server's limit on bodies bounds it; a full disk is nothing that a client should meet
+
+
+async def _read_form(request: Request, model: type[ModelT], limits: Limits) -> ModelT:
+    """Files stay in memory, as JSON bodies do."""
+    _, options = parse_options_header(request.headers["content-type"])
+    if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
+        raise invalid("the form's texts are UTF-8; leave the charset out")
+    parser = _InMemory(
+        request.headers,
+        request.stream(),
+        max_files=limits.pictures,
+        max_fields=limits.texts + len(model.model_fields),
+        max_part_size=limits.body_bytes,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise invalid(f"the form cannot be read: {error.message}") from None
+    try:
+        parts = [
+            (name, await part.read() if isinstance(part, UploadFile) else part) for name, part in form.multi_items()
+        ]
+    finally:
+        await form.close()
+    if sum(len(part) for _, part in parts) > _AT_ONCE:
+        return await asyncio.to_thread(_fit_form, parts, model)
+    return _fit_form(parts, model)
+
+
+def _fit_form(parts: Iterable[tuple[str, str | bytes]], model: type[ModelT]) -> ModelT:
+    parts = list(parts)
+    fields: dict[str, Any] = {}
+    for name, part in parts:
+        if name == _REST:
+            fields.update(_parse_json(part.encode() if isinstance(part, str) else part, _REST))
+    for name, part in parts:
+        if name == _REST:
+            continue
+        if isinstance(part, bytes):
+            model.place_file(fields, name, part)
+        elif _form_kinds(model).get(name) == "list":
+            _append(fields, name, part)
+        elif name in fields:
+            raise invalid(f"{_shown(name)} is given twice; leave one out", name)
+        else:
+            fields[name] = _form_value(part, name) if _form_kinds(model).get(name) == "json" else part
+    return _validated(fields, model)
+
+
+def _append(fields: dict[str, Any], name: str, part: str | bytes) -> None:
+    there = fields.setdefault(name, [])
+    if not isinstance(there, list):
+        raise invalid(f"{name!r} is a list in {_REST!r}, or stands in the form's own fields", name)
+    there.append(part)
+
+
+def _form_value(part: str, name: str) -> Any:
+    try:
+        return jiter.from_json(part.encode(), allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError:
+        raise invalid(f"{name!r} is written as in JSON, such as true or 12, not {_shown(part)}", name) from None
+
+
+@functools.cache
+def _form_kinds(model: type[RequestModel]) -> dict[str, Literal["list", "text", "json"]]:
+    """How a form writes each field: a list as repeated fields, a text as it is, anything else as JSON."""
+    kinds: dict[str, Literal["list", "text", "json"]] = {}
+    for name, schema in json_schema(model)["properties"].items():
+        types = {choice.get("type") for choice in schema.get("anyOf", [schema])}
+        kinds[name] = "list" if "array" in types else "text" if "string" in types else "json"
+    return kinds
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
+
+
+# OpenAPI
+
+
+def described(model: type[RequestModel]) -> dict[str, Any]:
+    """What a route that reads the model says of its body: its openapi_extra."""
+    schema = json_schema(model)
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if model.FILES is not None:
+        files = {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "Files of pictures."}
+        form = {**schema, "properties": {**schema["properties"], model.FILES: files}}
+        content["multipart/form-data"] = {"schema": form}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+@functools.cache
+def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The model's JSON schema, without references."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def resolved(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                rest = {key: value for key, value in node.items() if key != "$ref"}
+                return resolved({**definitions[node["$ref"].rpartition("/")[2]], **rest})
+            return {key: resolved(value) for key, value in node.items()}
+        return [resolved(item) for item in node] if isinstance(node, list) else node
+
+    whole: dict[str, Any] = resolved(schema)
+    return whole

@@ -1,0 +1,174 @@
+"""Workers that die, hang or cannot be opened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from clipwright.errors import ClipwrightError
+from clipwright.server import worker_process
+from clipwright.server.metrics import Metrics
+from clipwright.server.rejection import RejectionError
+from tests.server.fake_models import FakeFile, opened, picture, refusal, run, soon, text_vector, until, worker_of
+from tests.server.fake_worker import COMMAND, CRASH, CRASHES, STOP
+
+pytestmark = pytest.mark.usefixtures("fake_workers")
+
+
+def test_requests_in_a_worker_that_is_killed_get_503_and_the_next_ones_an_answer(model: FakeFile) -> None:
+    metrics = Metrics()
+
+    async def test() -> None:
+        async with opened(model, metrics=metrics, batch_size=2) as pool:
+            with model.held():
+                held: list[asyncio.Task[Any]] = [
+                    asyncio.create_task(pool.embed_pictures(None, [picture()] * 2, soon())) for _ in range(4)
+                ]
+                held.append(asyncio.create_task(pool.embed_texts(None, ["a"], soon())))
+                await until(lambda: len(model.batches) == 2)
+                os.kill(worker_of(pool), signal.SIGKILL)
+                for task in held:
+                    refused = await refusal(task)
+                    assert (refused.status, refused.code) == (503, "worker_restarting")
+                    assert refused.retry_after is not None
+                assert (await refusal(pool.check(soon()))).code == "worker_restarting"
+            assert len(await pool.embed_pictures(None, [picture()], soon())) == 1
+            await pool.check(soon())
+
+    run(test())
+    assert 'clipwright_worker_restarts_total{model="fake"} 1.0' in metrics.text().decode()
+
+
+def test_what_a_killed_worker_was_not_given_yet_is_answered_by_the_next_one(model: FakeFile) -> None:
+    async def test() -> None:
+        async with opened(model, text_batch_size=1) as pool:
+            with model.held():
+                asked = [asyncio.create_task(pool.embed_texts(None, [f"text {n}"], soon())) for n in range(9)]
+                await until(lambda: pool._models["fake"].items == 9)
+                os.kill(worker_of(pool), signal.SIGKILL)
+            results = await asyncio.gather(*asked, return_exceptions=True)
+            refused = [result for result in results if isinstance(result, RejectionError)]
+            assert len(refused) == 4  # as many batches as a worker is given ahead
+            assert all(not isinstance(result, BaseException) for result in results[4:])
+
+    run(test())
+
+
+@pytest.mark.parametrize("text", [CRASH, STOP])
+def test_a_worker_that_crashes_or_hangs_is_replaced(
+    model: FakeFile, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(worker_process, "HUNG_SECONDS", 1)
+
+    async def test() -> None:
+        async with opened(model) as pool:
+            before = worker_of(pool)
+            assert (await refusal(pool.embed_texts(None, [text], soon()))).code == "worker_restarting"
+            assert (await pool.embed_texts(None, ["a"], soon())).vectors.tolist() == [text_vector("a")]
+            assert worker_of(pool) != before
+
+    run(test())
+
+
+def test_a_job_that_never_ends_costs_the_worker_its_life(model: FakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(worker_process, "LONGEST_JOB", 0.5)
+
+    async def test() -> None:
+        async with opened(model) as pool:
+            with model.held():
+                assert (await refusal(pool.embed_texts(None, ["a"], soon()))).code == "worker_restarting"
+            await pool.embed_texts(None, ["a"], soon())
+
+    run(test())
+
+
+def test_a_worker_that_keeps_dying_is_started_less_and_less_often(model: FakeFile) -> None:
+    async def test() -> None:
+        async with opened(model) as pool:
+            codes = []
+            for _ in range(4):
+                refused = await refusal(pool.embed_pictures(None, [picture(CRASHES)], soon()))
+                codes.append((refused.code, refused.retry_after))
+            assert {code for code, _ in codes} == {"worker_restarting"}
+            served = pool._models["fake"]
+            assert served._refused_until > asyncio.get_running_loop().time()  # it is not started at once
+            with contextlib.suppress(RejectionError):
+                await pool.embed_texts(None, ["a"], soon())
+            await until(lambda: served.is_open)  # but it is
+            await pool.embed_texts(None, ["a"], soon())
+
+    run(test())
+
+
+def test_a_model_that_cannot_be_opened_again_is_told_without_its_path(model: FakeFile) -> None:
+    async def test() -> None:
+        async with opened(model) as pool:
+            model.write()
+            os.kill(worker_of(pool), signal.SIGKILL)
+            await until(lambda: pool._models["fake"]._not_opened is not None)
+            for asked in (pool.embed_texts(None, ["a"], soon()), pool.check(soon())):
+                refused = await refusal(asked)
+                assert (refused.status, refused.code) == (503, "model_unavailable")
+                assert refused.retry_after is not None
+                assert str(model.path.parent) not in str(refused)
+            model.write(space=2)
+
+            async def answered() -> bool:
+                with contextlib.suppress(RejectionError):
+                    return bool((await pool.embed_texts(None, ["a"], soon())).vectors.any())
+                return False
+
+            while not await answered():
+                await asyncio.sleep(0.05)
+
+    run(test())
+
+
+def test_a_server_whose_first_model_cannot_be_opened_does_not_start(tmp_path: Path) -> None:
+    async def test() -> None:
+        damaged = FakeFile(tmp_path / "damaged.json")
+        damaged.write()
+        with pytest.raises(ClipwrightError, match="damaged"):
+            async with opened(damaged):
+                pass
+
+    run(test())
+
+
+def test_no_worker_outlives_its_server(model: FakeFile) -> None:
+    code = (
+        "import asyncio\n"
+        "from clipwright.server import worker_process\n"
+        "from tests.server.fake_models import *\n"
+        f"worker_process.COMMAND = {COMMAND!r}\n"
+        "async def main():\n"
+        f"    async with opened({str(model.path)!r}) as pool:\n"
+        "        print(worker_of(pool), flush=True)\n"
+        "        await pool.embed_pictures(None, [picture()], soon())\n"
+        "        await asyncio.sleep(3600)\n"
+        "asyncio.run(main())\n"
+    )
+    with (
+        model.held(),
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as server,
+    ):
+        assert server.stdout is not None
+        worker = psutil.Process(int(server.stdout.readline()))
+        worker.send_signal(signal.SIGINT)  # as a terminal sends to all of its processes
+        worker.send_signal(signal.SIGTERM)
+        while not model.batches:
+            assert server.poll() is None
+        assert worker.is_running()
+        server.kill()
+        assert worker.wait(60) is None or not worker.is_running()
