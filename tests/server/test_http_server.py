@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import base64
 import errno
-import json
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from clipwright.errors import ClipwrightError
 from clipwright.server.http_server import bind
 from clipwright.server.settings import Limits, ServerSettings
-from tests.server.gate.gated import gated, is_closed, read_answer, wait_until
+from tests.server.gate.gated import RawAnswer, gated, is_closed, read_answer, wait_until
 from tests.server.serving import ServingProcess, serving, serving_process
 
 
@@ -80,28 +80,25 @@ def test_what_takes_longer_than_the_end_may_is_told_so(tmp_path: Path) -> None:
     assert server.serving.server.unanswered == 1
 
 
-def begin_request(running: ServingProcess) -> tuple[httpx.Client, threading.Event, list[int]]:
-    """A request whose body is here by half, an event to send the rest at, and its status once it has one."""
-    body = json.dumps({"input": "a cat"}).encode()
-    rest, answered = threading.Event(), list[int]()
+class HalfRequest:
+    """A request for an embedding whose first half is with the server."""
 
-    def parts() -> object:
-        yield body[:5]
-        rest.wait()
-        yield body[5:]
+    def __init__(self, running: ServingProcess) -> None:
+        body = b'{"input": "a cat"}'
+        self._connection = socket.create_connection(("127.0.0.1", httpx.URL(running.address).port or 0), timeout=60)
+        head = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        self._connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
+        self._rest = body[5:]
+        time.sleep(0.5)  # so that the server has it
 
-    client = running.client()
+    def finish(self) -> RawAnswer:
+        with self._connection:
+            self._connection.sendall(self._rest)
+            return read_answer(self._connection)
 
-    def ask() -> None:
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        try:
-            answered.append(client.post("/v1/embeddings", content=parts(), headers=headers).status_code)  # type: ignore[arg-type]
-        except httpx.TransportError:
-            answered.append(0)
-
-    threading.Thread(target=ask).start()
-    time.sleep(0.5)  # so that the server has it
-    return client, rest, answered
+    def is_cut(self) -> bool:
+        with self._connection:
+            return is_closed(self._connection)
 
 
 @pytest.mark.slow
@@ -110,27 +107,23 @@ def test_a_process_that_is_asked_to_stop_answers_what_it_accepted(
     tmp_path: Path, tiny_model: Path, how: signal.Signals
 ) -> None:
     with serving_process("--model", tiny_model, "--index", tmp_path / "photos.db") as running:
-        client, rest, answered = begin_request(running)
-        with client:
-            running.process.send_signal(how)
-            time.sleep(1)
-            assert running.process.poll() is None
-            rest.set()
-            assert running.process.wait(60) == 0
-            wait_until(lambda: answered == [200])
+        begun = HalfRequest(running)
+        running.process.send_signal(how)
+        time.sleep(1)
+        assert running.process.poll() is None
+        assert begun.finish().status == 200
+        assert running.process.wait(60) == 0
     assert running.lines[-1] == "stopped: all that was accepted is answered"
 
 
 @pytest.mark.slow
 def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path, tiny_model: Path) -> None:
     with serving_process("--model", tiny_model, "--index", tmp_path / "photos.db") as running:
-        client, rest, answered = begin_request(running)
-        with client:
-            running.process.send_signal(signal.SIGINT)
-            time.sleep(0.5)
-            assert running.stop(signal.SIGINT) == 130
-            rest.set()
-            wait_until(lambda: answered == [0])
+        begun = HalfRequest(running)
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert running.stop(signal.SIGINT) == 130
+        assert begun.is_cut()
     assert running.lines[-1] == "interrupted: stopped at once"
 
 

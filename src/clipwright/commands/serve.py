@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import re
 import socket
@@ -222,12 +223,19 @@ def _serve(settings: ServerSettings, sockets: list[socket.socket]) -> int:
 
     app = create_app(settings)
     address = address_of(settings.host, sockets)
+    log = logging.getLogger("clipwright.server")
+    level = log.level
 
     async def say_ready() -> None:
+        log.setLevel(level)
         print(f"ready: {address}  ({await _contents(app)})", file=sys.stderr, flush=True)
 
     server = HttpServer(app, settings, on_ready=say_ready, on_impatience=_end_at_once)
-    server.run_until_stopped(sockets)
+    log.setLevel(logging.CRITICAL)  # what keeps a server from starting is raised, and so said once
+    try:
+        server.run_until_stopped(sockets)
+    finally:
+        log.setLevel(level)
     if server.unanswered:
         seconds = f"{settings.limits.drain_seconds:g}"
         print(f"stopped: {server.unanswered:,} requests were not answered within {seconds} seconds", file=sys.stderr)
