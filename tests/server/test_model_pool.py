@@ -204,6 +204,41 @@ def test_remembered_texts_are_embedded_once(model: FakeFile) -> None:
     run(test())
 
 
+def test_calls_that_ask_for_the_same_labels_at_once_share_the_work(model: FakeFile) -> None:
+    async def test() -> None:
+        labels = [f"label {number}" for number in range(50)]
+        async with opened(model, limits=Limits(queue_items=60)) as pool:
+            with model.held():
+                asked = [
+                    asyncio.create_task(pool.embed_texts(None, labels, soon(), remembered=True)) for _ in range(20)
+                ]
+                await until(lambda: bool(model.batches))
+                assert pool._models["fake"].items == 50
+                asked[0].cancel()  # the others still want them
+                late = await refusal(pool.embed_texts(None, labels, soon(0.05), remembered=True))
+                assert late.code == "deadline_exceeded"
+            for texts in await asyncio.gather(*asked[1:]):
+                assert texts.vectors.tolist() == [text_vector(label) for label in labels]
+            assert sum(len(batch) for batch in model.batches) == 50
+
+    run(test())
+
+
+def test_shared_work_is_withdrawn_with_the_last_call_that_wants_it(model: FakeFile) -> None:
+    async def test() -> None:
+        labels = [f"label {number}" for number in range(500)]
+        async with opened(model) as pool:
+            with model.held():
+                asked = [asyncio.create_task(pool.embed_texts(None, labels, soon(), remembered=True)) for _ in range(3)]
+                await until(lambda: bool(model.batches))
+                for task in asked:
+                    task.cancel()
+                await asyncio.wait(asked)
+                await until(lambda: pool._models["fake"].items == len(model.batches[0]))
+
+    run(test())
+
+
 def test_a_cancelled_call_never_reaches_the_model(model: FakeFile) -> None:
     async def test() -> None:
         async with opened(model, batch_size=2, text_batch_size=2) as pool:

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
-from clipwright.errors import ClipwrightError
+from clipwright.errors import ClipwrightError, Failure
 from clipwright.server import worker_process
 from clipwright.server.metrics import Metrics
 from clipwright.server.rejection import RejectionError
@@ -96,17 +97,46 @@ def test_a_job_that_never_ends_costs_the_worker_its_life(model: FakeFile, monkey
 def test_a_worker_that_keeps_dying_is_started_less_and_less_often(model: FakeFile) -> None:
     async def test() -> None:
         async with opened(model) as pool:
-            codes = []
-            for _ in range(4):
-                refused = await refusal(pool.embed_pictures(None, [picture(CRASHES)], soon()))
-                codes.append((refused.code, refused.retry_after))
-            assert {code for code, _ in codes} == {"worker_restarting"}
             served = pool._models["fake"]
+            for number in range(4):  # other bytes each time, or they would be known
+                crashing = picture(CRASHES, (8 + number, 8))
+                assert (await refusal(pool.embed_pictures(None, [crashing], soon()))).code == "worker_restarting"
+                if number < 3:
+                    await until(lambda: served.is_open)
             assert served._refused_until > asyncio.get_running_loop().time()  # it is not started at once
-            with contextlib.suppress(RejectionError):
-                await pool.embed_texts(None, ["a"], soon())
+            refused = await refusal(pool.embed_texts(None, ["a"], soon()))
+            assert refused.code == "worker_restarting"
+            assert refused.retry_after is not None
             await until(lambda: served.is_open)  # but it is
             await pool.embed_texts(None, ["a"], soon())
+
+    run(test())
+
+
+def test_a_picture_that_ends_two_workers_is_not_decoded_again(model: FakeFile) -> None:
+    async def test() -> None:
+        async with opened(model) as pool:
+            good, crashing = picture(), picture(CRASHES)
+
+            async def ask(data: bytes) -> np.ndarray | Failure | str:
+                try:
+                    return (await pool.embed_pictures(None, [data], soon()))[0]
+                except RejectionError as refused:
+                    return refused.code
+
+            with model.held():
+                asked = [asyncio.create_task(ask(data)) for data in (good, crashing, good)]
+                await until(lambda: len(model.batches) == 1)
+            assert await asyncio.gather(*asked) == ["worker_restarting"] * 3 or isinstance(
+                asked[0].result(), np.ndarray
+            )
+            answers = await asyncio.gather(*(ask(data) for data in (good, crashing, good, good)))
+            assert answers[1] == "worker_restarting"  # alone: the others are before it or after it
+            assert all(isinstance(answer, np.ndarray) for answer in (answers[0], answers[2], answers[3]))
+            failure, vector = await asyncio.gather(ask(crashing), ask(good))
+            assert isinstance(failure, Failure)
+            assert failure.code == "unreadable"
+            assert isinstance(vector, np.ndarray)
 
     run(test())
 

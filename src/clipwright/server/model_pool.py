@@ -45,6 +45,14 @@ class TextVectors:
     """How many tokens of each were beyond the context."""
 
 
+@dataclass
+class SharedRun:
+    """What several calls wait for; cancelled with the last of them."""
+
+    task: asyncio.Task[Order]
+    waiting: int = 0
+
+
 class ModelPool:
     """The models. All methods are called from the event loop's thread.
 
@@ -58,6 +66,7 @@ class ModelPool:
         self._sources, self._settings, self._limits, self._metrics = tuple(names), settings, limits, metrics
         self._models: dict[str, ServedModel] = {}
         self._remembered = TextMemory()
+        self._shared: dict[tuple[str, ...], SharedRun] = {}
         self._looking: asyncio.Task[None] | None = None
         self._closing = False
         self.started = int(time.time())
@@ -116,7 +125,7 @@ class ModelPool:
                 known = {text: found for text in texts if (found := self._remembered.get(space, text)) is not None}
             missing = [text for text in dict.fromkeys(texts) if text not in known]
             if missing:
-                order = await self._run(served, "text", missing, deadline)
+                order = await (self._share if remembered else self._run)(served, "text", missing, deadline)
                 results = dict(zip(missing, order.answered.result(), strict=True))
                 _check_texts(texts, results)
                 if order.space != space and known:
@@ -221,6 +230,28 @@ class ModelPool:
             self._metrics.queued(served.name, served.items)
         return order
 
+    async def _share(self, served: ServedModel, kind: OrderKind, texts: Sequence[str], deadline: float) -> Order:
+        """As _run, but once for all that ask for the same texts at the same time: many clients have the same labels."""
+        key = (served.name, *texts)
+        shared = self._shared.get(key)
+        if shared is None:
+            limit = _now() + self._limits.deadline_seconds
+            shared = SharedRun(asyncio.create_task(self._run(served, kind, texts, max(deadline, limit))))
+            self._shared[key] = shared
+        shared.waiting += 1
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.wait([shared.task])
+        except TimeoutError:
+            raise self._too_late(served) from None
+        finally:
+            shared.waiting -= 1
+            if shared.task.done() or not shared.waiting:
+                shared.task.cancel()
+                if self._shared.get(key) is shared:
+                    del self._shared[key]
+        return shared.task.result()
+
     def _admit(self) -> None:
         """Raises RejectionError, 429, where the queue has no room. The last order let in may go beyond it."""
         queued = sum(model.items for model in self._models.values())
@@ -284,3 +315,7 @@ def _check_texts(texts: Sequence[str], results: dict[str, Any]) -> None:
     ]
     if faults:
         raise RejectionError.of_items(faults)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -15,6 +15,7 @@ from clipwright.server.model_facts import ModelFacts
 from clipwright.server.orders import Order, OrderKind
 from clipwright.server.rejection import RejectionError
 from clipwright.server.settings import ModelSettings
+from clipwright.server.suspects import Suspects
 from clipwright.server.worker_process import NotOpenedError, WorkerProcess
 from clipwright.server.worker_settings import WorkerSettings
 
@@ -23,7 +24,7 @@ SOUND_SECONDS = 60.0
 SETTLED_SECONDS = 1.0
 """Files that have changed are opened anew when they have stayed the same for so long."""
 _FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE = 10.0
 _USUAL_OPENING = 2.0
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class ServedModel:
         self.source, self.name = source, public_name(source)
         self._settings = WorkerSettings(source, self.name, picture_pixels, settings)
         self._metrics, self._on_opened = metrics, on_opened
+        self._suspects = Suspects()
         self._facts: ModelFacts | None = None
         self._worker: WorkerProcess | None = None
         self._retired: set[WorkerProcess] = set()
@@ -213,7 +215,7 @@ class ServedModel:
     async def _start(self) -> tuple[WorkerProcess, ModelFacts]:
         """A worker that is ready. Raises NotOpenedError."""
         began = _now()
-        worker = WorkerProcess(self._settings, self._note_batch, self._note_end)
+        worker = WorkerProcess(self._settings, self._suspects, self._note_batch, self._note_end)
         facts = await worker.open()
         self._opening_seconds = _now() - began
         if worker.ended.is_set():

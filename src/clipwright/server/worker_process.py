@@ -21,6 +21,7 @@ from clipwright.inputs.input_spec import InputSpec
 from clipwright.server.frames import Frame, FrameError, frame_head, receive_frame
 from clipwright.server.model_facts import ModelFacts
 from clipwright.server.orders import Order, OrderKind, Turns
+from clipwright.server.suspects import Suspects
 from clipwright.server.worker_settings import WorkerSettings
 
 COMMAND = (sys.executable, "-P", "-m", "clipwright.server.worker")
@@ -55,16 +56,21 @@ class WorkerProcess:
     def __init__(
         self,
         settings: WorkerSettings,
+        suspects: Suspects,
         on_batch: Callable[[str, int, float], None],
         on_end: Callable[[WorkerProcess], None],
     ) -> None:
         """on_batch is told kind, items and seconds of each batch; on_end is called when an opened worker has ended."""
-        self._settings, self._on_batch, self._on_end = settings, on_batch, on_end
+        self._settings, self._suspects, self._on_batch, self._on_end = settings, suspects, on_batch, on_end
         self._process: asyncio.subprocess.Process | None = None
         self._turns = {kind: Turns() for kind in _KINDS}
         self._held: dict[int, tuple[Order, int]] = {}
         self._held_of: Counter[OrderKind] = Counter()
         self._held_bytes = 0
+        self._suspect: tuple[Order, int] | None = None
+        """A picture that waits until it can be given alone."""
+        self._alone: int | None = None
+        """The id under which the process has such a picture."""
         self._last_id = 0
         self._room = {
             "picture": _BATCHES_AHEAD * settings.model.batch_size,
@@ -107,7 +113,9 @@ class WorkerProcess:
     @property
     def load(self) -> Counter[OrderKind]:
         """Items by kind that wait or are in the process."""
-        return self._held_of + Counter({kind: turns.items for kind, turns in self._turns.items()})
+        waiting = Counter({kind: turns.items for kind, turns in self._turns.items()})
+        waiting["picture"] += self._suspect is not None
+        return self._held_of + waiting
 
     def memory(self) -> int:
         """Resident bytes of the process; 0 where it has ended."""
@@ -140,7 +148,12 @@ class WorkerProcess:
 
     def take_begun(self) -> list[Order]:
         """The orders that an ended process leaves undone; they are here no longer."""
+        pictures = [order.items[number] for order, number in self._held.values() if order.kind == "picture"]
+        alone = self._held.get(self._alone or 0)
+        self._suspects.died_with(pictures, alone and alone[0].items[alone[1]])
         begun = {id(order): order for order, _ in self._held.values()}
+        if self._suspect is not None:
+            begun[id(self._suspect[0])], self._suspect = self._suspect[0], None
         for turns in self._turns.values():
             begun |= {id(order): order for order in turns.take_all()}
         self._held.clear()
@@ -208,11 +221,9 @@ class WorkerProcess:
                 self._take_vectors(header, frame.payload)
             case "failures":
                 for key, code, message in header["items"]:
-                    order, number = self._release(key)
-                    order.settle(number, Failure(number, code, message))
+                    self._settle(key, Failure(self._held[key][1], code, message))
             case "rendered":
-                order, number = self._release(header["id"])
-                order.settle(number, frame.payload)
+                self._settle(header["id"], frame.payload)
             case "withdrawn":
                 for key in header["ids"]:
                     self._release(key)
@@ -238,8 +249,7 @@ class WorkerProcess:
             if header["kind"] == "text":
                 results = list(zip(rows, header["tokens"], header["dropped"], strict=True))
             for key, result in zip(keys, results, strict=True):
-                order, number = self._release(key)
-                order.settle(number, result)
+                self._settle(key, result)
         self._on_batch(header["kind"], header["batch"], header["seconds"])
 
     def _facts(self, stored: dict[str, Any]) -> ModelFacts:
@@ -254,8 +264,17 @@ class WorkerProcess:
         self._held_of[order.kind] -= 1
         if order.kind == "picture":
             self._held_bytes -= len(order.items[number])
+        if key == self._alone:
+            self._alone = None
         self._wake.set()
         return order, number
+
+    def _settle(self, key: int, result: Any) -> None:
+        survived = key == self._alone
+        order, number = self._release(key)
+        order.settle(number, result)
+        if survived:
+            self._suspects.survived(order.items[number])
 
     def _hold(self, order: Order, number: int) -> int:
         self._last_id += 1
@@ -300,12 +319,32 @@ class WorkerProcess:
         return Frame({"type": "render", "id": self._hold(*item), "path": str(path), "side": side})
 
     def _next_picture(self) -> Frame | None:
-        if self._held_of["picture"] >= self._room["picture"] or self._held_bytes > _BYTES_AHEAD:
+        held = self._held_of["picture"]
+        if held >= self._room["picture"] or self._held_bytes > _BYTES_AHEAD or self._alone is not None:
             return None
-        item = self._turns["picture"].next()
+        item, self._suspect = self._suspect, None
+        if item is None or not item[0].wanted:
+            item = self._next_innocent()
         if item is None:
             return None
-        return Frame({"type": "picture", "id": self._hold(*item)}, item[0].items[item[1]])
+        order, number = item
+        picture = order.items[number]
+        is_suspect = self._suspects.is_suspect(picture)
+        if is_suspect and held:
+            self._suspect = item
+            return None
+        key = self._hold(order, number)
+        self._alone = key if is_suspect else None
+        return Frame({"type": "picture", "id": key}, picture)
+
+    def _next_innocent(self) -> tuple[Order, int] | None:
+        """The next picture that may be decoded at all."""
+        while (item := self._turns["picture"].next()) is not None:
+            order, number = item
+            if not self._suspects.is_guilty(order.items[number]):
+                return item
+            order.settle(number, Failure(number, "unreadable", "a process ended each time it opened this picture"))
+        return None
 
     def _write(self, frame: Frame) -> None:
         if not self._stdin.is_closing():
