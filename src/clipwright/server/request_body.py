@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterable
+import re
+from collections.abc import AsyncGenerator, Iterable
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import jiter
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -25,8 +26,17 @@ _MOST_VALUES = 1_000_000
 """Of a body. Two letters of JSON can be an object of 60 bytes in memory; texts and pictures need few objects."""
 _REST = "request"
 """The field of a form that holds other fields, as JSON."""
+_SUBJECT = re.compile(r"^(Input|List|Value|String|Dictionary) (?=should )")
+"""How pydantic begins its sentences."""
 _SHOWN = 100
 """Letters of what a client sent that a sentence repeats."""
+
+
+_SQUARE = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQMAAAD+wSzIAAAAA1BMVEXIHh4WiPieAAAAC0lEQVR42mNgQAUAABAAAaoZ+IIAAAAASUVORK5CYII="
+)
+"""A small picture, for the description of the API."""
 
 
 def _picture(value: Any) -> str | bytes:
@@ -43,12 +53,14 @@ Picture = Annotated[
             "type": "string",
             "description": "A picture: data:image/...;base64,..., photo:ID of the index, or an http(s) address where "
             "the server fetches such.",
+            "examples": [_SQUARE, "photo:1"],
         }
     ),
 ]
 """A picture as a body has it: a string in JSON, bytes where it is the file of a form."""
-PictureList = Annotated[list[Picture], Field(fail_fast=True)]
-TextList = Annotated[list[str], Field(fail_fast=True)]
+_Text = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1})]
+PictureList = Annotated[list[Picture], Field(fail_fast=True, min_length=1)]
+TextList = Annotated[list[_Text], Field(fail_fast=True, min_length=1)]
 """Their first fault is enough: a list of a million numbers would have a million."""
 
 
@@ -131,7 +143,7 @@ def _validated(fields: dict[str, Any], model: type[ModelT]) -> ModelT:
 def _rejection(error: ValidationError) -> RejectionError:
     """The first thing that is wrong, in words."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place, message = first["loc"], first["msg"]
+    place, message = first["loc"], first["msg"].replace(" after validation", "")
     path = ""
     for part in place:
         path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part[:_SHOWN]}"
@@ -142,7 +154,7 @@ def _rejection(error: ValidationError) -> RejectionError:
     elif first["type"] == "value_error":
         sentence = message.removeprefix("Value error, ")
     else:
-        sentence = f"{path!r} {message.removeprefix('Input ')}"
+        sentence = f"{path!r} {_SUBJECT.sub('', message)}"
     index = next((part for part in place if isinstance(part, int)), None)
     return invalid(sentence, str(place[0]) if place else None, index)
 
@@ -152,6 +164,21 @@ def _rejection(error: ValidationError) -> RejectionError:
 
 class _InMemory(MultiPartParser):
     spool_max_size = 2**62  # the server's limit on bodies bounds it; a full disk is nothing that a client should meet
+    is_whole = False
+
+    def on_end(self) -> None:
+        self.is_whole = True
+
+    async def parse(self) -> FormData:
+        self.stream = self._whole(self.stream)
+        return await super().parse()
+
+    async def _whole(self, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """Raises where the form has no end: half a form would pass for one of fewer pictures."""
+        async for part in stream:
+            yield part
+        if not self.is_whole:
+            raise MultiPartException("it ends before its last boundary")
 
 
 async def _read_form(request: Request, model: type[ModelT], limits: Limits) -> ModelT:

@@ -98,7 +98,7 @@ def test_a_picture_that_fails_fails_the_request(starter_server: StarterServer) -
 @pytest.mark.parametrize(
     ("options", "status", "param", "message"),
     [
-        ({"labels": []}, 400, "labels", "give at least one"),
+        ({"labels": []}, 400, "labels", "at least 1 item, not 0"),
         ({"labels": ["cat"]}, 422, None, "always get probability 1"),
         ({"labels": ["cat", "cat"]}, 422, None, "given twice"),
         ({"labels": ["none of these"], "unknown": True}, 422, None, "leave it out"),
@@ -106,10 +106,10 @@ def test_a_picture_that_fails_fails_the_request(starter_server: StarterServer) -
         ({"labels": ["cat", 3]}, 400, "labels", "'labels[1]' should be a valid string"),
         ({"labels": "cat"}, 400, "labels", "'labels' should be a valid list"),
         ({"labels": ["a", "b"], "templates": ["a photo"]}, 422, None, "{}"),
-        ({"labels": ["a", "b"], "templates": []}, 400, "templates", "give at least one"),
+        ({"labels": ["a", "b"], "templates": []}, 400, "templates", "at least 1 item, not 0"),
         ({"labels": ["a", "b"], "top": 0}, 400, "top", "greater than or equal to 1"),
         ({"labels": ["a", "b"], "top": "2"}, 400, "top", "valid integer"),
-        ({"labels": ["a", "b"], "images": []}, 400, "images", "give at least one"),
+        ({"labels": ["a", "b"], "images": []}, 400, "images", "at least 1 item, not 0"),
         ({"labels": ["a", "b"], "image": "x"}, 400, "image", "did you mean 'images'"),
         ({}, 400, "labels", "missing"),
         ({"labels": [f"{number}" for number in range(1001)]}, 400, "labels", "the limit is 1,000"),

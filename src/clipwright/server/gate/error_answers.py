@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clipwright.errors import (
@@ -146,15 +147,26 @@ def answer_of(rejection: RejectionError, *, close: bool = False) -> Response:
 def http_error_answers(metrics: Metrics) -> Callable[[Request, Any], Coroutine[Any, Any, Response]]:
     """The handler of what FastAPI would else answer in its own way: HTTPException and RequestValidationError."""
 
-    async def answer(_: Request, error: Exception) -> Response:
+    async def answer(request: Request, error: Exception) -> Response:
         rejection = rejection_of(error)
         metrics.rejected(rejection.code)
         response = answer_of(rejection)
         if isinstance(error, HTTPException):
-            response.headers.update(error.headers or {})  # which methods an address does take
+            response.headers.update(error.headers or {})
+            if error.status_code == 405:  # of several routes at one address, the first one's methods are named else
+                response.headers["Allow"] = ", ".join(sorted(_methods_at(request)))
         return response
 
     return answer
+
+
+def _methods_at(request: Request) -> set[str]:
+    """What may be done at a request's address."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return found
 
 
 class ErrorAnswers:

@@ -152,21 +152,20 @@ async def _embed(services: Services, asked: EmbeddingsRequest, facts: ModelFacts
             texts[place] = item
         else:
             pictures[place] = item
-    embedded = _Embedded(facts.name)
-    if texts:
-        faults = text_faults(texts, limits)
-        tell_faults(services, faults, "input", asked.partial)
-        embedded.results = {fault.index: fault for fault in faults}
-        good = {place: text for place, text in texts.items() if place not in embedded.results}
-        read = await services.models.embed_texts(facts.name, list(good.values()), deadline)
-        embedded.results |= zip(good, read.vectors, strict=True)
-        embedded.tokens = sum(read.tokens)
-        embedded.truncated = [place for place, dropped in zip(good, read.dropped, strict=True) if dropped]
+    faults = {fault.index: fault for fault in text_faults(texts, limits)}
+    tell_faults(services, faults.values(), "input", asked.partial)
+    good = {place: text for place, text in texts.items() if place not in faults}
+    embedded = _Embedded(facts.name, dict(faults))
     if pictures:
         vectors = await embed_pictures(
             services, facts, list(pictures.values()), deadline, "input", partial=asked.partial, places=list(pictures)
         )
         embedded.results |= zip(pictures, vectors, strict=True)
+    if good:
+        read = await services.models.embed_texts(facts.name, list(good.values()), deadline)
+        embedded.results |= zip(good, read.vectors, strict=True)
+        embedded.tokens = sum(read.tokens)
+        embedded.truncated = [place for place, dropped in zip(good, read.dropped, strict=True) if dropped]
     return embedded
 
 
