@@ -80,7 +80,11 @@ def measure(port: int, searches: int) -> None:
 
         def fetch(paths: Sequence[str]) -> None:
             shares = [paths[number::CONNECTIONS] for number in range(CONNECTIONS)]
-            list(threads.map(lambda pair: [pair[0].ask("GET", path) for path in pair[1]], zip(connections, shares)))
+            list(
+                threads.map(
+                    lambda pair: [pair[0].ask("GET", path) for path in pair[1]], zip(connections, shares, strict=True)
+                )
+            )
 
         for what, body_of in SEARCHES:
             found, inside, shown = [], [], []
@@ -115,7 +119,7 @@ def main() -> None:
     print(f"- model {options.model}, {options.searches} searches each, one client, loopback")
     print("- ms: median, 95th percentile\n")
     print(f"| search | in the server | answered | then {THUMBNAILS} thumbnails | both |\n|---|---|---|---|---|")
-    with clipwright_server(options.model, options.port, database=database) as server:
+    with clipwright_server(options.model, options.port, ["--no-update"], database=database) as server:
         measure(server.port, options.searches)
 
 

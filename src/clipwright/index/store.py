@@ -251,7 +251,7 @@ class Store:
         return bytes(row[0]) if row else None
 
     def content_and_thumbnail(self, photo: int) -> tuple[bytes, bytes | None] | None:
-        """The content hash of a photograph (its id) and its small JPEG, where one was made; None: no such photograph."""
+        """The content hash of a photograph (its id) and its small JPEG, where one was made; None: no photograph."""
         with self.reading() as connection:
             row = connection.execute(
                 "SELECT content_hash, jpeg FROM photos LEFT JOIN thumbnails ON photo = id "
