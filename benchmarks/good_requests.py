@@ -26,6 +26,7 @@ class Good:
     kind: str
     request: bytes
     right: Callable[[Answer], bool]
+    statuses: tuple[int, ...] = (200,)
 
 
 class GoodRequests:
@@ -44,6 +45,11 @@ class GoodRequests:
 
     def one(self) -> Good:
         return self._random.choice(self._kinds)()
+
+    def update(self) -> Good:
+        """Has the index brought up to date; 409 says that it is being so already."""
+        request = self._post("/v1/index", {})
+        return Good("updates", request, lambda answer: "id" in answer.json() or answer.status == 409, (202, 409))
 
     def _post(self, path: str, content: object) -> bytes:
         return request_bytes("POST", path, self._port, json.dumps(content).encode())
@@ -109,7 +115,9 @@ class GoodRequests:
         return Good("look", request_bytes("GET", path, self._port), lambda answer: bool(answer.body))
 
     def _search(self) -> Good:
-        words = self._random.choice((self._random.choice(self._sentences).rstrip("."), "a dog", "a boat NOT a person"))
+        words = self._random.choice(
+            (self._random.choice(self._sentences).rstrip("."), "a dog", "a boat AND NOT a person")
+        )
         content = self._random.choice(
             ({"query": words, "limit": 10}, {"limit": 10}, {"like": self._random.choice(self._photographs), "limit": 5})
         )

@@ -33,6 +33,8 @@ class Attack:
     may_close: bool = False
     """Whether ending the connection without a word is an answer: to what is no HTTP, or never ends."""
     leave: Leave | None = None
+    hold: float = 0.0
+    """Seconds for which the answer is left lying."""
 
 
 Kind = Callable[[random.Random, int], Attack]
@@ -193,6 +195,18 @@ def _leaving(generator: random.Random, port: int) -> Attack:
         steps=[(request[:end], 0), (b"", generator.uniform(0, 0.05))],
         leave=leave,
     )
+
+
+def _slow_reader(generator: random.Random, port: int) -> Attack:
+    request = _post(port, "/v1/embeddings", {"input": [f"{n} dogs" for n in range(500)], "encoding_format": "float"})
+    return Attack(
+        kind="an answer that is not read", steps=[(request, 0)], hold=generator.uniform(2, 10), allowed=frozenset({200})
+    )
+
+
+def _silent(generator: random.Random, _: int) -> Attack:
+    steps = [(b"", 0.0), (b"", generator.uniform(1, 15))]
+    return Attack(kind="a connection without a word", steps=steps, leave="close")
 
 
 def _many_parts(_: random.Random, port: int) -> Attack:
@@ -415,6 +429,8 @@ KINDS: tuple[Kind, ...] = (
     _leaving,
     _leaving,
     _leaving,
+    _slow_reader,
+    _silent,
     _many_parts,
     _nested,
 )

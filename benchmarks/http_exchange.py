@@ -63,11 +63,17 @@ class Connection:
         self._writer: asyncio.StreamWriter | None = None
 
     async def ask(
-        self, steps: Iterable[tuple[bytes, float]], *, leave: Leave | None = None, patience: float = 120.0
+        self,
+        steps: Iterable[tuple[bytes, float]],
+        *,
+        leave: Leave | None = None,
+        hold: float = 0.0,
+        patience: float = 120.0,
     ) -> Answer:
         """The answer to bytes, each sent after a pause of so many seconds; sending ends when an answer comes early.
 
-        leave: go away after the last byte, without the answer. Raises TimeoutError where none comes in time.
+        leave: go away after the last byte, without the answer. hold: seconds for which no more than the beginning of
+        the answer is taken. Raises TimeoutError where none comes in time.
         """
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**20)
@@ -85,6 +91,7 @@ class Connection:
             if not begun:
                 self.close()
                 return Answer(None, seconds=seconds)
+            await asyncio.sleep(hold)
             answer = await asyncio.wait_for(_read(reader, begun), patience)
         except (ConnectionError, asyncio.IncompleteReadError):
             self.close()

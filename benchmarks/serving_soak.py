@@ -48,6 +48,7 @@ _PHOTOGRAPHS = 40
 _TRIES = 60
 _AT_ONCE = 40
 """Hostile requests under way at once; slow ones last a minute."""
+_UPDATE_SECONDS = 20
 _PROBES = 4
 _SAME = 1e-3
 """The largest difference of a component of vectors that were computed in other company, in bf16."""
@@ -63,14 +64,15 @@ class Tally:
     """By kind and what came back."""
     refused: Counter[int] = field(default_factory=Counter)
     """Good requests that were told to try again, by status."""
-    problems: list[str] = field(default_factory=list)
+    problems: Counter[str] = field(default_factory=Counter)
     """What must not be; one line each."""
     memory: list[tuple[float, int, int]] = field(default_factory=list)
     """Seconds, resident bytes of the server, and of its workers."""
 
     def problem(self, text: str) -> None:
-        self.problems.append(text)
-        print(f"problem: {text}", file=sys.stderr, flush=True)
+        self.problems[text] += 1
+        if self.problems[text] == 1:
+            print(f"problem: {text}", file=sys.stderr, flush=True)
 
 
 class Soak:
@@ -89,8 +91,9 @@ class Soak:
         before = await self._probe()
         workers = self._workers()
         self._end = time.monotonic() + self._options.seconds
-        watch = asyncio.create_task(self._watch_memory())
-        await asyncio.gather(*(self._client(good) for _ in range(self._options.clients)))
+        watch = asyncio.create_task(self._watch_memory(workers))
+        clients = [self._client(good) for _ in range(self._options.clients)]
+        await asyncio.gather(*clients, self._update(good))
         await self._end_attacks()
         await watch
         after = await self._probe()
@@ -101,7 +104,13 @@ class Soak:
         await self._stop(good)
 
     def _workers(self) -> set[int]:
-        return {process.pid for process in self._server.processes()[1:]}
+        """What runs models; jobs that update the index come and go."""
+        found = set()
+        for process in self._server.processes()[1:]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "clipwright.server.worker" in process.cmdline():
+                    found.add(process.pid)
+        return found
 
     async def _client(self, good: GoodRequests) -> None:
         async with connection(self._server.port) as line:
@@ -111,6 +120,13 @@ class Soak:
                     self._under_attack.add(task)
                     task.add_done_callback(self._under_attack.discard)
                 await self._good(line, good.one())
+
+    async def _update(self, good: GoodRequests) -> None:
+        """A client that has the index brought up to date now and then."""
+        while time.monotonic() < self._end:
+            async with connection(self._server.port) as line:
+                await self._good(line, good.update())
+            await asyncio.sleep(min(_UPDATE_SECONDS, max(0.0, self._end - time.monotonic())))
 
     async def _good(self, line: Connection, one: Good) -> None:
         """Sends it until it is answered."""
@@ -131,7 +147,7 @@ class Soak:
     def _judge(self, one: Good, answer: Answer) -> None:
         self._look_for_secrets(one.kind, answer)
         try:
-            right = answer.status == 200 and one.right(answer)
+            right = answer.status in one.statuses and one.right(answer)
         except (KeyError, TypeError, ValueError):
             right = False
         if right:
@@ -142,7 +158,7 @@ class Soak:
     async def _attack(self, attack: Attack) -> None:
         async with connection(self._server.port) as line:
             try:
-                answer = await line.ask(attack.steps, leave=attack.leave)
+                answer = await line.ask(attack.steps, leave=attack.leave, hold=attack.hold)
             except TimeoutError:
                 self.tally.problem(f"{attack.kind}: no answer")
                 return
@@ -169,15 +185,15 @@ class Soak:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _watch_memory(self) -> None:
+    async def _watch_memory(self, workers: set[int]) -> None:
         begun = time.monotonic()
-        while time.monotonic() < self._end:
-            resident = []
-            for process in self._server.processes():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    resident.append(process.memory_info().rss)
-            self.tally.memory.append((time.monotonic() - begun, resident[0], sum(resident[1:])))
-            await asyncio.sleep(0.5)
+        server = psutil.Process(self._server.process.pid)
+        with contextlib.suppress(psutil.NoSuchProcess):  # that workers stay is checked apart
+            running = [psutil.Process(pid) for pid in workers]
+            while time.monotonic() < self._end:
+                of_workers = sum(process.memory_info().rss for process in running)
+                self.tally.memory.append((time.monotonic() - begun, server.memory_info().rss, of_workers))
+                await asyncio.sleep(0.5)
 
     async def _probe(self) -> np.ndarray:
         """(N, D): vectors of texts and pictures that are always the same. Notes where the server is not ready."""
@@ -266,7 +282,7 @@ def collection(model: str, folder: Path) -> Iterator[Path]:
         (photographs / f"{number}.jpg").write_bytes(picture)
     database = folder / "photos.db"
     command = [*CLIPWRIGHT, "index", str(photographs), "--index", str(database), "--model", model, "--quiet"]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     yield database
 
 
@@ -310,9 +326,9 @@ def main() -> None:
         tally.problem(f"memory grew by {share:.1%}")
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(f"The clients took {used.ru_utime + used.ru_stime:,.0f} s of processor time.")
-    print(f"\nProblems: {len(tally.problems) or 'none'}")
-    for text in tally.problems[:50]:
-        print(f"- {text}")
+    print(f"\nProblems: {tally.problems.total() or 'none'}")
+    for text, count in tally.problems.most_common(50):
+        print(f"- {count} x {text}")
     sys.exit(1 if tally.problems else 0)
 
 

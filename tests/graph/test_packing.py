@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipwright.graph.packing import pack_texts
+from clipwright.graph.packing import fewer_shapes, pack_texts
 
 
 def test_what_texts_have_in_common_stands_once() -> None:
@@ -37,3 +37,37 @@ def test_every_token_finds_itself_and_what_stands_before_it(texts: list[list[int
         nodes = packed["nodes"][row, : len(text)]
         assert packed["tokens"][nodes].tolist() == text
         assert packed["places"][nodes].tolist() == list(range(len(text)))
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=20), min_size=1, max_size=70),
+    st.integers(20, 30),
+)
+def test_rounding_shapes_up_changes_no_text(texts: list[list[int]], context_length: int) -> None:
+    length = max(map(len, texts))
+    ids = np.full((len(texts), length), 5)
+    for number, text in enumerate(texts):
+        ids[number, : len(text)] = text
+    packed = fewer_shapes(pack_texts(ids, np.array([len(text) - 1 for text in texts])), context_length)
+    assert length <= packed["nodes"].shape[1] <= context_length
+    assert len(packed["nodes"]) == len(packed["ends"]) <= max(8, len(texts) * 1.25)
+    assert len(packed["tokens"]) == len(packed["places"]) == len(packed["chosen"])
+    flat = packed["nodes"].reshape(-1)
+    assert sorted(set(flat[packed["chosen"]])) == list(range(flat.max() + 1))
+    for row, text in enumerate(texts):
+        nodes = packed["nodes"][row, : len(text)]
+        assert packed["tokens"][nodes].tolist() == text
+        assert packed["places"][nodes].tolist() == list(range(len(text)))
+        assert packed["ends"][row] == len(text) - 1
+
+
+def test_texts_of_all_numbers_and_lengths_come_in_few_shapes() -> None:
+    generator = np.random.default_rng(0)
+    shapes: dict[str, set[tuple[int, ...]]] = {}
+    for _ in range(2000):
+        ends = generator.integers(1, 77, generator.integers(1, 65))
+        ids = generator.integers(1, 40_000, (len(ends), ends.max() + 1))
+        for name, array in fewer_shapes(pack_texts(ids, ends), 77).items():
+            shapes.setdefault(name, set()).add(array.shape)
+    assert len(shapes["nodes"]) <= 20 * 10
+    assert len(shapes["tokens"]) <= 64 * 77 / 16

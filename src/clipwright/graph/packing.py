@@ -37,3 +37,41 @@ def pack_texts(ids: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:
         "chosen": np.concatenate(chosen).astype(np.int64),
         "ends": ends.astype(np.int64),
     }
+
+
+_TOKENS_STEP, _LENGTH_STEP = 16, 8
+
+
+def fewer_shapes(packed: dict[str, np.ndarray], context_length: int) -> dict[str, np.ndarray]:
+    """The same texts, in arrays whose sides are rounded up; the features' rows beyond the texts mean nothing.
+
+    For a runtime that makes and keeps code for every shape that it sees. Up to 64 texts come in some hundred shapes
+    then, and not in some hundred thousand.
+    """
+    rows, length = packed["nodes"].shape
+    more_rows = _rounded_up(rows, _rows_step(rows))
+    more_length = min(_rounded_up(length, _LENGTH_STEP), context_length)
+    more_tokens = _rounded_up(len(packed["tokens"]), _TOKENS_STEP)
+    # What is added is the first token of the first text again, and texts of that token alone.
+    nodes = np.zeros((more_rows, more_length), np.int64)
+    nodes[:rows, :length] = packed["nodes"]
+    row, column = np.divmod(packed["chosen"], length)
+    by_token = {"tokens": packed["tokens"], "places": packed["places"], "chosen": row * more_length + column}
+    return {
+        **{name: _lengthened(values, more_tokens, values[0]) for name, values in by_token.items()},
+        "nodes": nodes,
+        "ends": _lengthened(packed["ends"], more_rows, 0),
+    }
+
+
+def _rows_step(rows: int) -> int:
+    """1 up to 8 rows, 2 up to 16, 4 up to 32: little is computed for nothing."""
+    return 1 << max(0, (rows - 1).bit_length() - 3)
+
+
+def _rounded_up(count: int, step: int) -> int:
+    return -(-count // step) * step
+
+
+def _lengthened(values: np.ndarray, length: int, value: int) -> np.ndarray:
+    return np.concatenate([values, np.full(length - len(values), value, np.int64)])

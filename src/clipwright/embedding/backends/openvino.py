@@ -18,6 +18,7 @@ from clipwright.embedding.backends.graph_backend import GraphBackend
 from clipwright.embedding.cache import Shelf, processor_key
 from clipwright.embedding.tower_graphs import tower_graph
 from clipwright.errors import ClipwrightError
+from clipwright.graph.packing import fewer_shapes, pack_texts
 
 _BLOB = "compiled.blob"
 
@@ -53,6 +54,13 @@ class OpenVinoBackend(GraphBackend[Any]):
             raise ClipwrightError("this processor has no units for bf16; --precision fp32 or int8")
         super().__init__(checkpoint, threads, precision, shelf)
         self._requests = threading.local()
+
+    def text_features(self, ids: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        if not (self._is_packed("text") and len(ids)):
+            return super().text_features(ids, ends)
+        # It makes code for every new shape, which takes as long as computing, and keeps thousands of them.
+        packed = fewer_shapes(pack_texts(ids, ends), self._checkpoint.spec.context_length)
+        return self._run("text", packed)[: len(ids)]
 
     def _infer(self, tower: Tower, inputs: dict[str, np.ndarray]) -> np.ndarray:
         request = getattr(self._requests, tower, None)  # a request of its own for each thread
