@@ -16,7 +16,9 @@ from clipwright.index.store import Space, Store, Version
 from clipwright.index.vector_table import VectorTable
 
 _LARGE = 10_000
+"""Photographs of a collection whose scale is worked out of a sample of them."""
 _LITTLE = 0.01
+"""What part of them may come or go until it is worked out anew, which takes as long as some searches."""
 
 
 class OpenSpace:

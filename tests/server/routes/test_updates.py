@@ -393,3 +393,15 @@ def test_updates_that_are_asked_for_at_once_are_one(server: Serving, photos: Ind
         thread.join()
     assert sorted(statuses) == [202] + [409] * 7
     ended(server, server.client.get("/v1/index").json()["job"]["id"])
+
+
+def test_an_update_whose_model_is_gone_fails_with_a_sentence(
+    photos: IndexedPhotos, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model.safetensors"
+    shutil.copy(tiny_model, model)
+    with serving(photos.settings(models=(str(model),), update=False)) as server:
+        model.unlink()
+        job = ended(server, start(server)["id"])
+        assert (job["state"], job["error"]["code"]) == ("failed", "model_unavailable")
+        assert str(tmp_path) not in job["error"]["message"]
