@@ -25,7 +25,7 @@ CHROMIUM_OPTIONS = (
 DESKTOP = ViewportSize(width=1280, height=800)
 PHONE = ViewportSize(width=360, height=740)
 
-expect.set_options(timeout=12_000)
+expect.set_options(timeout=60_000)
 
 
 @contextlib.contextmanager
@@ -134,7 +134,7 @@ def visiting(browser: Browser, address: str, **options: Any) -> Iterator[Visit]:
     may have been asked. options are those of playwright's new_context."""
     context = browser.new_context(**{"viewport": DESKTOP, **options})
     page = context.new_page()
-    page.set_default_timeout(12_000)
+    page.set_default_timeout(60_000)
     visit = Visit(page, address)
     page.on("pageerror", lambda error: visit.errors.append(str(error)))
     page.on(
