@@ -27,6 +27,7 @@ from PIL import Image
 
 from clipwright.embedding.load import load_embedder
 from clipwright.index.database import connect, make
+from clipwright.index.reading import THUMBNAIL_SIDE
 from clipwright.tasks.background import BACKGROUND_CAPTIONS
 
 D = 512
@@ -164,7 +165,10 @@ def _thumbnails(generator: np.random.Generator) -> dict[tuple[int, int], list[by
     """Some JPEGs of clouds of colour for each shape of photograph; about as large as those of photographs are."""
     made = {}
     for width, height in _SHAPES:
-        size = (round(256 * width / max(width, height)), round(256 * height / max(width, height)))
+        size = (
+            round(THUMBNAIL_SIDE * width / max(width, height)),
+            round(THUMBNAIL_SIDE * height / max(width, height)),
+        )
         made[width, height] = []
         for _ in range(_THUMBNAILS):
             picture = np.zeros((size[1], size[0], 3), np.float32)
@@ -186,7 +190,7 @@ def main() -> None:
     parser.add_argument("--model", default="made up")
     parser.add_argument("--background", type=Path, help="a .npy of (B, 512): the captions' vectors in that space")
     parser.add_argument("--for", dest="embedder", metavar="MODEL", help="in place of the three above")
-    parser.add_argument("--thumbnails", action="store_true", help="ten kilobytes a photograph")
+    parser.add_argument("--thumbnails", action="store_true", help="twelve kilobytes a photograph")
     options = parser.parse_args()
     background = np.load(options.background) if options.background else None
     space_id, model = options.space_id, options.model

@@ -55,12 +55,12 @@ class Connection:
         received = b""
         while b"\r\n\r\n" not in received:
             received += self._socket.recv(1 << 16)
-        head, _, content = received.partition(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        about, _, content = received.partition(b"\r\n\r\n")
+        length = int(about.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         while len(content) < length:
             content += self._socket.recv(1 << 20)
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"{method} {path}: {head.decode()}\n{content[:1000].decode()}")
+        if not about.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"{method} {path}: {about.decode()}\n{content[:1000].decode()}")
         return content
 
 
@@ -80,7 +80,11 @@ def measure(port: int, searches: int) -> None:
 
         def fetch(paths: Sequence[str]) -> None:
             shares = [paths[number::CONNECTIONS] for number in range(CONNECTIONS)]
-            list(threads.map(lambda pair: [pair[0].ask("GET", path) for path in pair[1]], zip(connections, shares)))
+            list(
+                threads.map(
+                    lambda pair: [pair[0].ask("GET", path) for path in pair[1]], zip(connections, shares, strict=True)
+                )
+            )
 
         for what, body_of in SEARCHES:
             found, inside, shown = [], [], []
@@ -115,7 +119,7 @@ def main() -> None:
     print(f"- model {options.model}, {options.searches} searches each, one client, loopback")
     print("- ms: median, 95th percentile\n")
     print(f"| search | in the server | answered | then {THUMBNAILS} thumbnails | both |\n|---|---|---|---|---|")
-    with clipwright_server(options.model, options.port, database=database) as server:
+    with clipwright_server(options.model, options.port, ["--no-update"], database=database) as server:
         measure(server.port, options.searches)
 
 

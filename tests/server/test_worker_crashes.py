@@ -68,7 +68,7 @@ def test_a_worker_that_crashes_or_hangs_is_replaced(
     model: FakeFile, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_process, "PING_SECONDS", 0.1)
-    monkeypatch.setattr(worker_process, "HUNG_SECONDS", 0.5)
+    monkeypatch.setattr(worker_process, "HUNG_SECONDS", 1)
 
     async def test() -> None:
         async with opened(model) as pool:

@@ -211,13 +211,13 @@ def command(keys_file: Path | None, new_key: str | None, insecure: bool, quiet: 
         if not quiet and STARTER in settings.models:
             say_what_the_starter_is()
         allow_open_files(settings.limits.connections)
-        return _serve(settings, sockets)
+        return _serve(settings, sockets, quiet)
     finally:
         for listener in sockets:
             listener.close()
 
 
-def _serve(settings: ServerSettings, sockets: list[socket.socket]) -> int:
+def _serve(settings: ServerSettings, sockets: list[socket.socket], quiet: bool) -> int:
     from clipwright.server.app import create_app
     from clipwright.server.http_server import HttpServer, address_of
 
@@ -240,7 +240,8 @@ def _serve(settings: ServerSettings, sockets: list[socket.socket]) -> int:
         seconds = f"{settings.limits.drain_seconds:g}"
         print(f"stopped: {server.unanswered:,} requests were not answered within {seconds} seconds", file=sys.stderr)
         return SOME_FAILED
-    print("stopped: all that was accepted is answered", file=sys.stderr)
+    if not quiet:
+        print("stopped: all that was accepted is answered", file=sys.stderr)
     return DONE
 
 

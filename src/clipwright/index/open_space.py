@@ -13,13 +13,18 @@ from clipwright.index.likeness import EmbeddingScale
 from clipwright.index.store import Store, Version
 from clipwright.index.vector_table import VectorTable
 
+_LARGE = 10_000
+_LITTLE = 0.01
+
 
 class OpenSpace:
     """A space of an index as it was when it was opened, and what is worked out of it once."""
 
-    def __init__(self, store: Store, table: VectorTable) -> None:
+    def __init__(self, store: Store, table: VectorTable, before: OpenSpace | None = None) -> None:
+        """before: the same space, opened earlier."""
         self._store = store
         self.table = table
+        self._scale: EmbeddingScale | None = before._scale if before and self._is_nearly(before) else None
 
     def vector(self, photo: int) -> np.ndarray:
         """(D,) float32, unit: of a photograph, by its id. Raises KeyError where there is none."""
@@ -28,11 +33,14 @@ class OpenSpace:
             raise KeyError(photo)
         return np.asarray(self.table.rows(np.array([index]))[0])
 
-    @functools.cached_property
+    @property
     def scale(self) -> EmbeddingScale | None:
         """What distances mean in this collection; None: it is too small to say."""
-        sample = self.table.sample
-        return EmbeddingScale.of(sample.vectors, self._store.perceptual_hashes(self.table.ids[sample.indices].tolist()))
+        if self._scale is None:
+            sample = self.table.sample
+            hashes = self._store.perceptual_hashes(self.table.ids[sample.indices].tolist())
+            self._scale = EmbeddingScale.of(sample.vectors, hashes)
+        return self._scale
 
     @functools.cached_property
     def facets(self) -> Facets:
@@ -43,6 +51,11 @@ class OpenSpace:
         kept = self.table.matching(filters)
         order = self._by_date if kept is None else self._by_date[kept[self._by_date]]
         return [int(id_) for id_ in self.table.ids[order[offset : offset + limit]]]
+
+    def _is_nearly(self, before: OpenSpace) -> bool:
+        """Whether so little changed that a sample of the collection, as it was, still stands for it."""
+        now, then = len(self.table), len(before.table)
+        return min(now, then) >= _LARGE and abs(now - then) <= _LITTLE * then
 
     @functools.cached_property
     def _by_date(self) -> np.ndarray:
@@ -64,7 +77,9 @@ class OpenSpaces:
         with self._opening:
             known = self._opened.get(space_id)
             if known is None or known[0] != version:
-                known = version, OpenSpace(self._store, VectorTable.open(self._store.path, space_id))
+                before = known[1] if known else None
+                table = VectorTable.open(self._store.path, space_id)
+                known = version, OpenSpace(self._store, table, before)
                 self._opened[space_id] = known
             return known[1]
 

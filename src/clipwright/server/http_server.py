@@ -112,6 +112,8 @@ class HttpServer(uvicorn.Server):
             runner.run(self._run(sockets))
 
     async def _run(self, sockets: list[socket.socket]) -> None:
+        if self._app.middleware_stack is None:  # else the first request would wait for it
+            self._app.middleware_stack = self._app.build_middleware_stack()
         async with self._app.router.lifespan_context(self._app):
             await self.serve(sockets)
 

@@ -74,7 +74,8 @@ class WorkerProcess:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._opened: asyncio.Future[ModelFacts] = asyncio.get_running_loop().create_future()
-        self._answered_ping = 0.0
+        self._answered_ping: float | None = None
+        """When, on the event loop's clock; at first there is much to import, and nothing is answered."""
         self.ended = asyncio.Event()
         self.reads_texts = True
         self.space = ""
@@ -90,7 +91,6 @@ class WorkerProcess:
             stdout=asyncio.subprocess.PIPE,
             env=environment,
         )
-        self._answered_ping = asyncio.get_running_loop().time()
         self._tasks = [asyncio.create_task(run()) for run in (self._receive, self._send, self._ping)]
         try:
             return await self._opened
@@ -324,6 +324,7 @@ class WorkerProcess:
         while True:
             self._write(Frame({"type": "ping"}))
             await asyncio.sleep(PING_SECONDS)
-            if asyncio.get_running_loop().time() - self._answered_ping > HUNG_SECONDS:
+            answered = self._answered_ping
+            if answered is not None and asyncio.get_running_loop().time() - answered > HUNG_SECONDS:
                 logger.error("the worker of %s does not answer; it is killed", self._settings.name)
                 self.kill()

@@ -6,6 +6,7 @@ import importlib.resources
 
 from fastapi import APIRouter, Request, Response
 
+from clipwright.server.gate.security_headers import PAGE_POLICY
 from clipwright.server.rejection import RejectionError
 from clipwright.server.routes.files import file_answer
 
@@ -18,20 +19,15 @@ _FILES = {
     "documentation.css": _OWN,
     "documentation.js": _OWN,
 }
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
-    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""Swagger UI writes style attributes; it runs no inline script."""
 
 
 @router.get("/docs")
 def documentation(request: Request) -> Response:
-    return file_answer(request, _OWN / "documentation.html", _POLICY)
+    return file_answer(request, _OWN / "documentation.html", PAGE_POLICY)
 
 
 @router.get("/docs/{name}")
 def documentation_file(request: Request, name: str) -> Response:
     if name not in _FILES:
         raise RejectionError(404, "not_found", "the documentation has no such file")
-    return file_answer(request, _FILES[name] / name, _POLICY)
+    return file_answer(request, _FILES[name] / name, PAGE_POLICY)

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from clipwright.errors import Failure
 from clipwright.index.photo import Photo
+from clipwright.index.reading import THUMBNAIL_SIDE
 from clipwright.server.answers import refusals
 from clipwright.server.library.photo_records import PhotoRecord, photo_record
 from clipwright.server.rejection import RejectionError
 from clipwright.server.services import Services, ServicesOf
 
 router = APIRouter(tags=["photographs"])
-_THUMBNAIL_SIDE = 256
 _VERSIONED = "private, max-age=31536000, immutable"
 """For an address that names the content (?v=...): another content has another one."""
 _UNVERSIONED = "private, no-cache"
@@ -35,7 +35,7 @@ async def metadata(photo: int, services: ServicesOf) -> Response:
 
 @router.get("/v1/photos/{photo}/thumbnail", response_class=Response, responses={**_JPEG, **_REFUSALS})
 async def thumbnail(photo: int, request: Request, services: ServicesOf) -> Response:
-    """A photograph as a small JPEG, at most 256 pixels wide and high."""
+    """A photograph as a small JPEG, at most 320 pixels wide and high."""
     deadline = services.deadline()
     content, jpeg = await services.photos.content_and_thumbnail(photo, deadline)
     tag = f'"{content.hex()}"'
@@ -43,7 +43,7 @@ async def thumbnail(photo: int, request: Request, services: ServicesOf) -> Respo
         return _jpeg(request, tag, None)
     if jpeg is None:
         known = await services.photos.photo(photo, deadline)
-        jpeg = await _rendered(services, known, _THUMBNAIL_SIDE, deadline)
+        jpeg = await _rendered(services, known, THUMBNAIL_SIDE, deadline)
     return _jpeg(request, tag, jpeg)
 
 
