@@ -55,12 +55,12 @@ class Connection:
         received = b""
         while b"\r\n\r\n" not in received:
             received += self._socket.recv(1 << 16)
-        head, _, content = received.partition(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        about, _, content = received.partition(b"\r\n\r\n")
+        length = int(about.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         while len(content) < length:
             content += self._socket.recv(1 << 20)
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"{method} {path}: {head.decode()}\n{content[:1000].decode()}")
+        if not about.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"{method} {path}: {about.decode()}\n{content[:1000].decode()}")
         return content
 
 

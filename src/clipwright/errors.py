@@ -80,6 +80,10 @@ class IndexFileError(ClipwrightError):
     """An index is damaged, of a newer version, held by another, or not one at all."""
 
 
+class MissingIndexError(IndexFileError):
+    """There is no index where one is to be, or it is being made."""
+
+
 class BusyIndexError(IndexFileError):
     """Another process is changing the index."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,22 @@ from tests.server.routes.conftest import PHOTOS
 from tests.server.serving import serving_process
 
 _SECONDS = 75
+_CHECKS = """
+import schemathesis
+from schemathesis.specs.openapi.checks import negative_data_rejection
+
+@schemathesis.check
+def wrong_json_rejection(ctx, response, case):
+    # In a form a number is a text, and a text is a list of one: what is wrong about them cannot be seen there.
+    if case.media_type != "multipart/form-data":
+        negative_data_rejection(ctx, response, case)
+"""
 _SETTINGS = """
+hooks = "checks"
+
+[checks.negative_data_rejection] # in checks.py
+enabled = false
+
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "503"]
 
@@ -35,14 +51,16 @@ def test_whatever_is_sent_the_answer_is_as_described(tmp_path: Path) -> None:
     for photo in PHOTOS:
         shutil.copy(photo, tmp_path / "photos")
     (tmp_path / "schemathesis.toml").write_text(_SETTINGS)
+    (tmp_path / "checks.py").write_text(_CHECKS)
     with serving_process("--root", tmp_path / "photos", "--index", tmp_path / "photos.db") as running:
         done = subprocess.run(
             [
                 Path(sys.executable).parent / "schemathesis",
                 *("run", f"{running.address}/openapi.json"),
-                *("--max-time", str(_SECONDS), "--continue-on-failure", "--no-color"),
+                *("--max-time", str(_SECONDS), "--seed", "12", "--continue-on-failure", "--no-color"),
             ],
             cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
             capture_output=True,
             text=True,
             check=False,

@@ -67,8 +67,8 @@ def facets_of(table: VectorTable) -> Facets:
 
 def _cameras(rows: np.ndarray, names: tuple[str, ...]) -> tuple[Camera, ...]:
     counts = np.bincount(rows[rows >= 0], minlength=len(names))
-    order = np.argsort(-counts, kind="stable")[:MOST_CAMERAS]
-    return tuple(Camera(names[row], int(counts[row])) for row in order if counts[row])
+    cameras = [Camera(name, int(count)) for name, count in zip(names, counts, strict=True) if count]
+    return tuple(sorted(cameras, key=lambda camera: (-camera.photographs, camera.name))[:MOST_CAMERAS])
 
 
 def _years(taken: np.ndarray) -> tuple[Year, ...]:

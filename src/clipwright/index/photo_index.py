@@ -251,8 +251,12 @@ class PhotoIndex:
         """How many files and folders could not be used, by code."""
         return failure_counts(self._store)
 
+    def folders(self) -> list[Path]:
+        """The folders that were given to the index, by path; also where nothing else of it can be read."""
+        return [Path(os.fsdecode(root.path)) for root in self._store.roots()]
+
     def roots(self) -> tuple[RootFacts, ...]:
-        """The folders that were given to the index, by path."""
+        """The same, and what the index holds of each."""
         return root_facts(self._store)
 
     def facts(self) -> IndexFacts:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from clipwright.errors import Failure, IndexFileError
+from clipwright.errors import Failure, MissingIndexError
 from clipwright.index.database import check, connect, explained, make
 from clipwright.index.photo import Photo, PhotoFacts
 
@@ -101,7 +101,7 @@ class Store:
     def open(cls, path: Path, *, create: bool = False) -> Store:
         """The index in this file; where there is none and create is set, an empty one.
 
-        Raises IndexFileError where there is none, where it is another program's, or where it needs a newer
+        Raises MissingIndexError where there is none, IndexFileError where it is another program's or needs a newer
         clipwright; DamagedIndexError where it cannot be read at all.
         """
         path = Path(os.path.abspath(path))
@@ -109,13 +109,13 @@ class Store:
             make(path)
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
-            raise IndexFileError(f"the index {path} {what}; 'clipwright index FOLDER' makes one")
+            raise MissingIndexError(f"the index {path} {what}; 'clipwright index FOLDER' makes one")
         store = cls(path)
         with store.reading() as connection:
             version, tables = check(path, connection)
         if not (version and tables):  # whoever was making it was killed, or is about to finish
             if not create:
-                raise IndexFileError(f"the index {path} is empty; 'clipwright index FOLDER' fills it")
+                raise MissingIndexError(f"the index {path} is empty; 'clipwright index FOLDER' fills it")
             make(path)
         return store
 

@@ -6,24 +6,24 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from clipwright.errors import Failure
+from clipwright.errors import Failure, MissingIndexError
 from clipwright.index.facets import Facets
 from clipwright.index.lock import only_indexer
 from clipwright.index.photo import Photo
 from clipwright.index.photo_index import PhotoIndex
 from clipwright.index.store import Space
 from clipwright.server.library.bounded_threads import BoundedThreads
-from clipwright.server.library.index_faults import as_rejections, no_index
+from clipwright.server.library.index_faults import as_rejections
 from clipwright.server.library.photo_files import expect_unchanged
 from clipwright.server.library.photo_records import file_name
-from clipwright.server.library.root_names import RootNames
+from clipwright.server.library.root_names import RootNames, choose_folders
 from clipwright.server.library.update_jobs import Job, UpdateJobs
 from clipwright.server.library.update_process import UpdateOrder
 from clipwright.server.rejection import RejectionError
@@ -80,9 +80,9 @@ class PhotoLibrary:
         self._database = settings.database.absolute()
         self._index: PhotoIndex | None = None
         self._opening = threading.Lock()
+        self._roots = tuple(root.absolute() for root in settings.roots)
         self._names = RootNames()
-        for root in settings.roots:
-            self._names.name(root)
+        self._names.names(self._roots)  # so that it is those that have the names without a number
         self._jobs = UpdateJobs()
         self._searches = BoundedThreads("search", _SEARCHES, _MOST_WAITING)
         self._reads = BoundedThreads("index", _READS, _MOST_WAITING)
@@ -107,7 +107,7 @@ class PhotoLibrary:
 
         def read() -> IndexState:
             with as_rejections():
-                return self._state(self._opened() if self._database.is_file() else None)
+                return self._state(self._opened_if_there())
 
         return await self._reads.run(read, deadline)
 
@@ -181,9 +181,10 @@ class PhotoLibrary:
 
     def _start_update(self, names: Sequence[str] | None) -> Job:
         with as_rejections():
-            index = self._opened() if self._database.is_file() else None
-            folders = self._folders(index)
-            chosen = self._chosen(folders, names, {root.path for root in index.roots()} if index else set())
+            index = self._opened_if_there()
+            known = self._names.names(index.folders()) if index else {}
+            folders = self._names.names(self._roots) | known
+            chosen = choose_folders(folders, known, names)
             self._database.parent.mkdir(parents=True, exist_ok=True)
             with only_indexer(self._database, wait=False):  # else it is said now, and not by the job
                 pass
@@ -200,34 +201,10 @@ class PhotoLibrary:
             )
             return self._jobs.start(chosen, order)
 
-    @staticmethod
-    def _chosen(folders: Mapping[str, Path], names: Sequence[str] | None, known: Collection[Path]) -> list[str]:
-        """Names of the folders that an update is to look at. known: those that the index has, which may be offline."""
-        if names is None:
-            chosen = [name for name, folder in folders.items() if folder in known or folder.is_dir()]
-            if chosen:
-                return chosen
-            what = "there is no folder to index; start the server with one that exists: --root FOLDER"
-            raise RejectionError(409, "no_index", what)
-        for name in names:
-            if name not in folders:
-                has = ", ".join(repr(other) for other in folders) or "none"
-                what = f"no folder is called {name[:80]!r} here; there are {has}"
-                raise RejectionError(404, "unknown_root", what, param="roots")
-            if folders[name] not in known and not folders[name].is_dir():
-                what = f"the folder {name!r} is not there; is its disk connected?"
-                raise RejectionError(409, "missing", what, param="roots")
-        return list(dict.fromkeys(names))
-
     def _model_of(self, index: PhotoIndex | None) -> str:
         """The first model that is served and that the index was built with, or the first one."""
         built_with = {space.model for space in index.spaces()} if index else set()
         return next((name for name in self._settings.models if name in built_with), self._settings.models[0])
-
-    def _folders(self, index: PhotoIndex | None) -> dict[str, Path]:
-        """Those that may be updated, by their names."""
-        known = [root.path for root in index.roots()] if index else []
-        return self._names.names([*self._settings.roots, *known])
 
     def _state(self, index: PhotoIndex | None) -> IndexState:
         known = index.roots() if index else ()
@@ -236,7 +213,7 @@ class PhotoLibrary:
             RootState(name, counted[name].photographs, counted[name].offline)
             if name in counted
             else RootState(name, index.count_below(folder) if index else 0, False)
-            for name, folder in self._folders(index).items()
+            for name, folder in self._names.names([*self._roots, *(root.path for root in known)]).items()
         ]
         return IndexState(
             photographs=sum(root.photographs for root in known),
@@ -251,14 +228,18 @@ class PhotoLibrary:
 
     def _opened(self) -> PhotoIndex:
         with self._opening:
-            if not self._database.is_file():
-                if self._index is not None:
-                    self._index.close()
-                    self._index = None
-                raise no_index()
+            if self._index is not None and not self._database.is_file():
+                self._index.close()
+                self._index = None
             if self._index is None:
                 self._index = PhotoIndex.open(self._database, create=False)
             return self._index
+
+    def _opened_if_there(self) -> PhotoIndex | None:
+        try:
+            return self._opened()
+        except MissingIndexError:
+            return None
 
     def _close(self) -> None:
         self._jobs.close()

@@ -12,6 +12,7 @@ from clipwright.errors import (
     DamagedIndexError,
     DimensionError,
     IndexFileError,
+    MissingIndexError,
     QueryError,
     UnknownPhotoError,
 )
@@ -36,6 +37,8 @@ def rejection_of(error: ClipwrightError | OSError) -> RejectionError:
         return RejectionError(404, "unknown_photo", str(error))
     if isinstance(error, QueryError):
         return RejectionError(400, "invalid_query", str(error), param="query")
+    if isinstance(error, MissingIndexError):
+        return RejectionError(409, "no_index", "there is no index yet; an update (POST /v1/index) makes one")
     if isinstance(error, BusyIndexError):
         return index_busy("another process is updating the index; try again when it has ended")
     logger.warning("the index cannot be used: %s", error)  # with its path, for who runs the server
@@ -47,10 +50,6 @@ def rejection_of(error: ClipwrightError | OSError) -> RejectionError:
 
 def index_busy(message: str) -> RejectionError:
     return RejectionError(409, "index_busy", message, retry_after=_RETRY_SECONDS)
-
-
-def no_index() -> RejectionError:
-    return RejectionError(409, "no_index", "there is no index yet; an update (POST /v1/index) makes one")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import { fromAddress, NOTHING, toAddress } from "./asked.js";
 /** How long typing rests before the address is written: browsers allow few writes a second. */
 const REST = 400;
 
-/** Sends "change" with the Asked from before as detail. */
+/** Sends "change" with the Asked from before as detail; chips and filters that are as before are the same objects. */
 export class Asking extends EventTarget {
   constructor() {
     super();
@@ -78,7 +78,8 @@ export class Asking extends EventTarget {
   /** @param {Asked} asked */
   set(asked) {
     const before = this.now;
-    this.now = asked;
+    const same = (/** @type {keyof Asked} */ name) => JSON.stringify(asked[name]) === JSON.stringify(before[name]);
+    this.now = { ...asked, chips: same("chips") ? before.chips : asked.chips, filters: same("filters") ? before.filters : asked.filters };
     this.dispatchEvent(new CustomEvent("change", { detail: before }));
   }
 }

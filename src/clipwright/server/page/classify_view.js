@@ -21,7 +21,8 @@ export class ClassifyView {
     this.unknown = /** @type {HTMLInputElement} */ (byId("unknown"));
     this.cards = byId("cards");
     this.busy = new AbortController();
-    this.labels.value = keptLabels();
+    this.labels.value ||= keptLabels(); // or what was typed while this was loaded
+    keepLabels(this.labels.value);
     let typed = 0;
     const later = () => {
       clearTimeout(typed);
@@ -63,7 +64,7 @@ export class ClassifyView {
       const picture = { file: name, content, out, card: element("li", { className: "card" }) };
       picture.card.append(
         shown,
-        element("div", { className: "said" }, element("h3", {}, name), out),
+        element("div", { className: "said" }, element("h2", {}, name), out),
         iconButton("close", `Remove ${name}`, () => this.remove(picture)),
       );
       this.pictures.push(picture);

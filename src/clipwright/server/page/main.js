@@ -159,8 +159,9 @@ box.input.addEventListener("keydown", (event) => {
   }
 });
 addEventListener("keydown", (event) => {
-  const within = /** @type {HTMLElement} */ (event.target);
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || within.matches("input, textarea, select") || document.querySelector("dialog[open]")) return;
+  const within = /** @type {any} */ (event.target);
+  const types = within.matches("input:not([type=range]), textarea, select") && !(within === box.input && !box.input.value);
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || types || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   asking.change({ view: "search" }, "replace");
   box.focus();

@@ -145,7 +145,7 @@ export class PhotoGrid extends EventTarget {
     const line = element("div", { className: "row", role: "row", ariaRowIndex: String(place + 1) });
     line.style.transform = `translateY(${row.top}px)`;
     line.style.height = `${row.height}px`;
-    if (row.title) line.append(element("h2", { className: "title", role: "rowheader" }, row.title));
+    if (row.title) line.append(element("div", { className: "title", role: "rowheader" }, row.title));
     for (const tile of row.tiles) {
       const cell = this.cellOf(this.hits[tile.index]);
       cell.dataset.index = String(tile.index);

@@ -58,7 +58,7 @@ export function chipsOf(text, sign) {
     const literal = /^"((?:[^"]|"")*)"$/.exec(value);
     if (photo) chips.push({ sign: next, kind: "photo", value: photo[1] });
     else if (literal) chips.push({ sign: next, kind: "words", value: literal[1].replaceAll('""', '"') });
-    else if (/"|^[\d.]+:/.test(value)) return false;
+    else if (/^[\d.]+:|^"|"$/.test(value)) return false;
     else chips.push({ sign: next, kind: "words", value });
     words = [];
     return true;

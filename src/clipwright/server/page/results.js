@@ -50,8 +50,7 @@ export class Results extends EventTarget {
     const fresh = offset === 0;
     if (fresh) this.dispatchEvent(new Event("begin"));
     try {
-      const body = searchBody(this.asked, limit, offset);
-      const answer = await ask("POST", "/v1/search", { body, files: uploadsOf(this.asked.chips), signal: busy.signal });
+      const answer = await this.find(searchBody(this.asked, limit, offset), busy.signal);
       if (busy.signal.aborted) return;
       this.loading = false;
       const known = new Set(fresh ? [] : this.hits.map((hit) => hit.id));
@@ -64,6 +63,16 @@ export class Results extends EventTarget {
       if (busy.signal.aborted) return;
       this.loading = false;
       this.dispatchEvent(new CustomEvent("failed", { detail: { error, fresh } }));
+    }
+  }
+
+  /** The server's answer; one without photographs where there is no index yet. @param {any} body @param {AbortSignal} signal */
+  async find(body, signal) {
+    try {
+      return await ask("POST", "/v1/search", { body, files: uploadsOf(this.asked.chips), signal });
+    } catch (error) {
+      if (error.code === "no_index") return { data: [], order: "newest" };
+      throw error;
     }
   }
 }

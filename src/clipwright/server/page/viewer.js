@@ -92,6 +92,7 @@ export class Viewer {
     this.hit = hit;
     if (!this.dialog.open) {
       this.dialog.showModal();
+      this.dialog.focus();
       this.labels.value = keptLabels();
       document.documentElement.classList.add("viewing");
     }
@@ -229,10 +230,12 @@ export class Viewer {
   }
 
   drawSteps() {
+    if (!this.dialog.open) return;
     const place = this.place();
     const { hits, all } = this.results;
     byId("previous").disabled = place <= 0;
     byId("next").disabled = place < 0 || (place >= hits.length - 1 && all);
+    if (!this.dialog.contains(document.activeElement)) this.dialog.focus(); // it was on a button that is off now
     byId("step").textContent = place < 0 ? "" : `${number(place + 1)} of ${number(hits.length)}${all ? "" : "+"}`;
     if (place >= hits.length - 5) this.results.more();
   }
