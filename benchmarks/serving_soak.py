@@ -108,7 +108,7 @@ class Soak:
         found = set()
         for process in self._server.processes()[1:]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                if "clipwright.server.worker" in process.cmdline():
+                if "clipwright.server.models.worker" in process.cmdline():
                     found.add(process.pid)
         return found
 

@@ -176,7 +176,10 @@ def test_a_name_that_is_not_utf8_goes_through_the_whole_command(
     [
         (["--labels", ""], "no labels; give at least two"),
         (["--labels", "cat,,dog"], "a label is empty"),
-        (["--labels", "cat"], "one label 'cat' would always get probability 1; give a second one, or allow 'none of these'"),
+        (
+            ["--labels", "cat"],
+            "one label 'cat' would always get probability 1; give a second one, or allow 'none of these'",
+        ),
         (["--labels", "cat, dog, cat"], "label 'cat' is given twice"),
         (["--labels", "cat, dog", "--template", "a photo"], "template 'a photo' needs one {}"),
         (["--labels", "cat, dog", "--template", "{}", "--template", "{} {}"], "template '{} {}' needs one {}"),

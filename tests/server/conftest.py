@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from clipwright.server import worker_process
-from tests.server.fake_models import FakeFile
-from tests.server.fake_worker import COMMAND
+from clipwright.server.models import worker_process
+from tests.server.models.fake_models import FakeFile
+from tests.server.models.fake_worker import COMMAND
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from clipwright.server.gate.keys import KeyRing
 from clipwright.server.gate.origins import OriginCheck
 from clipwright.server.gate.request_metrics import RequestMetrics
 from clipwright.server.gate.security_headers import SecurityHeaders
+from clipwright.server.library.photo_library import PhotoLibrary
 from clipwright.server.metrics import Metrics
-from clipwright.server.model_pool import ModelPool
-from clipwright.server.photo_library import PhotoLibrary
+from clipwright.server.models.model_pool import ModelPool
 from clipwright.server.rejection import RejectionError
 from clipwright.server.routes import (
     classify,

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Depends, Request
 
 from clipwright.server.gate.access import Access
+from clipwright.server.library.photo_library import PhotoLibrary
 from clipwright.server.metrics import Metrics
-from clipwright.server.model_pool import ModelPool
-from clipwright.server.photo_library import PhotoLibrary
+from clipwright.server.models.model_pool import ModelPool
 from clipwright.server.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from clipwright.server.web_fetch import WebFetcher
+    from clipwright.server.requests.web_fetch import WebFetcher
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Services:
     @functools.cached_property
     def web(self) -> WebFetcher:
         """What fetches pictures by address, where settings allow that."""
-        from clipwright.server.web_fetch import WebFetcher
+        from clipwright.server.requests.web_fetch import WebFetcher
 
         return WebFetcher(self.settings.limits)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clipwright.server.settings import ServerSettings
-from tests.server.fake_models import FakeFile
+from tests.server.models.fake_models import FakeFile
 from tests.server.serving import Serving, serving
 
 

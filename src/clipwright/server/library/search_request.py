@@ -12,7 +12,7 @@ from clipwright.index.query import Query
 from clipwright.index.query_parser import parse_query
 from clipwright.index.searching import SearchOptions
 from clipwright.server.rejection import RejectionError
-from clipwright.server.request_body import Picture, RequestModel, invalid
+from clipwright.server.requests.request_body import Picture, RequestModel, invalid
 
 MOST_FOUND = 1_000
 _LONGEST_NAME = 200

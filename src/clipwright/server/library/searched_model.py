@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 
 from clipwright.index.store import Space
-from clipwright.server.model_pool import ModelFacts, ModelPool
+from clipwright.server.models.model_pool import ModelFacts, ModelPool
 from clipwright.server.rejection import RejectionError
 
 

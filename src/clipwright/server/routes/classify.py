@@ -10,12 +10,12 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from clipwright.server.answers import FaultAnswer, picture_answers
-from clipwright.server.model_facts import ModelFacts
-from clipwright.server.pictures import embed_pictures
+from clipwright.server.models.model_facts import ModelFacts
 from clipwright.server.rejection import ItemFault
-from clipwright.server.request_body import PictureList, RequestModel, TextList, described, read_body
+from clipwright.server.requests.pictures import embed_pictures
+from clipwright.server.requests.request_body import PictureList, RequestModel, TextList, described, read_body
+from clipwright.server.requests.texts import check_count, check_texts
 from clipwright.server.services import Deadline, ServicesOf
-from clipwright.server.texts import check_count, check_texts
 from clipwright.tasks.classifier import Classifier, LabelTexts
 
 router = APIRouter()

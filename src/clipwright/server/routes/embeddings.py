@@ -14,12 +14,12 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from clipwright.server.gate.error_answers import ItemRecord
-from clipwright.server.model_pool import ModelFacts
-from clipwright.server.pictures import embed_pictures, tell_faults
+from clipwright.server.models.model_pool import ModelFacts
 from clipwright.server.rejection import ItemFault, RejectionError
-from clipwright.server.request_body import RequestModel, described, invalid, read_body
+from clipwright.server.requests.pictures import embed_pictures, tell_faults
+from clipwright.server.requests.request_body import RequestModel, described, invalid, read_body
+from clipwright.server.requests.texts import check_count, text_faults
 from clipwright.server.services import Deadline, Services, ServicesOf
-from clipwright.server.texts import check_count, text_faults
 
 router = APIRouter()
 

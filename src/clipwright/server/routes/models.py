@@ -7,8 +7,8 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from clipwright.server.model_facts import ModelFacts
-from clipwright.server.model_pool import ModelPool
+from clipwright.server.models.model_facts import ModelFacts
+from clipwright.server.models.model_pool import ModelPool
 from clipwright.server.services import ServicesOf
 
 router = APIRouter(tags=["models"])

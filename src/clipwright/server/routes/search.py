@@ -15,10 +15,10 @@ from clipwright.server.answers import refusals
 from clipwright.server.library.photo_records import HitRecord, hit_record, record_without_rank
 from clipwright.server.library.search_request import SearchRequest
 from clipwright.server.library.searched_model import default_space, searched_model
-from clipwright.server.model_facts import ModelFacts
-from clipwright.server.pictures import embed_pictures
+from clipwright.server.models.model_facts import ModelFacts
 from clipwright.server.rejection import RejectionError
-from clipwright.server.request_body import described, read_body
+from clipwright.server.requests.pictures import embed_pictures
+from clipwright.server.requests.request_body import described, read_body
 from clipwright.server.services import Services, ServicesOf
 
 router = APIRouter(tags=["photographs"])

@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field
 
 from clipwright.index.facets import Facets
 from clipwright.server.answers import json_answer, refusals
+from clipwright.server.library.photo_library import FileFault
 from clipwright.server.library.search_request import MOST_FOUND
 from clipwright.server.library.searched_model import searched_model
 from clipwright.server.library.update_jobs import Job, JobState
-from clipwright.server.photo_library import FileFault
 from clipwright.server.rejection import RejectionError
-from clipwright.server.request_body import RequestModel, described, read_body
+from clipwright.server.requests.request_body import RequestModel, described, read_body
 from clipwright.server.services import ServicesOf
 
 router = APIRouter(tags=["index"])

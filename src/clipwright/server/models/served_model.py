@@ -11,13 +11,13 @@ from pathlib import Path
 
 from clipwright.checkpoints.load import STARTER
 from clipwright.server.metrics import Metrics
-from clipwright.server.model_facts import ModelFacts
-from clipwright.server.orders import Order, OrderKind
+from clipwright.server.models.model_facts import ModelFacts
+from clipwright.server.models.orders import Order, OrderKind
+from clipwright.server.models.suspects import Suspects
+from clipwright.server.models.worker_process import NotOpenedError, WorkerProcess
+from clipwright.server.models.worker_settings import WorkerSettings
 from clipwright.server.rejection import RejectionError
 from clipwright.server.settings import ModelSettings
-from clipwright.server.suspects import Suspects
-from clipwright.server.worker_process import NotOpenedError, WorkerProcess
-from clipwright.server.worker_settings import WorkerSettings
 
 SOUND_SECONDS = 60.0
 """A worker that has lived so long was sound; when it dies, it is started again at once."""

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from clipwright.server.batching import Gathering, remaining_wait
+from clipwright.server.models.batching import Gathering, remaining_wait
 
 
 @pytest.mark.parametrize(

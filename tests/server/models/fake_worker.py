@@ -23,7 +23,7 @@ from clipwright.embedding.embedder import Embedder
 from clipwright.errors import CheckpointError
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.tokenizer import Tokens
-from clipwright.server import worker
+from clipwright.server.models import worker
 
 COMMAND = (sys.executable, __file__)
 SIDE = 8

@@ -18,13 +18,13 @@ import psutil
 
 from clipwright.errors import ClipwrightError, Failure
 from clipwright.inputs.input_spec import InputSpec
-from clipwright.server.frames import Frame, FrameError, frame_head, receive_frame
-from clipwright.server.model_facts import ModelFacts
-from clipwright.server.orders import Order, OrderKind, Turns
-from clipwright.server.suspects import Suspects
-from clipwright.server.worker_settings import WorkerSettings
+from clipwright.server.models.frames import Frame, FrameError, frame_head, receive_frame
+from clipwright.server.models.model_facts import ModelFacts
+from clipwright.server.models.orders import Order, OrderKind, Turns
+from clipwright.server.models.suspects import Suspects
+from clipwright.server.models.worker_settings import WorkerSettings
 
-COMMAND = (sys.executable, "-P", "-m", "clipwright.server.worker")
+COMMAND = (sys.executable, "-P", "-m", "clipwright.server.models.worker")
 PING_SECONDS = 5.0
 HUNG_SECONDS = 30.0
 """A worker that leaves pings unanswered for so long is killed."""

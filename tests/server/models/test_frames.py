@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipwright.server.frames import (
+from clipwright.server.models.frames import (
     LARGEST_HEADER,
     LARGEST_PAYLOAD,
     Frame,

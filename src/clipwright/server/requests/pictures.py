@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from clipwright.errors import Failure
-from clipwright.server.model_facts import ModelFacts
+from clipwright.server.models.model_facts import ModelFacts
 from clipwright.server.rejection import ItemFault, RejectionError
+from clipwright.server.requests.texts import check_count
+from clipwright.server.requests.together import together
+from clipwright.server.requests.web_fetch import Allowance, FetchError
 from clipwright.server.services import Services
-from clipwright.server.texts import check_count
-from clipwright.server.together import together
-from clipwright.server.web_fetch import Allowance, FetchError
 
 _AT_ONCE = 256 * 1024
 """Letters of base64 that are decoded on the event loop, which takes less than a millisecond. A thread decodes more."""

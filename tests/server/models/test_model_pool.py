@@ -15,8 +15,19 @@ from PIL import Image
 from clipwright.errors import Failure
 from clipwright.server.metrics import Metrics
 from clipwright.server.settings import Limits
-from tests.server.fake_models import GREY, FakeFile, opened, picture, refusal, run, soon, text_vector, until, worker_of
-from tests.server.fake_worker import FAIL, GIVES_NAN, RAISES
+from tests.server.models.fake_models import (
+    GREY,
+    FakeFile,
+    opened,
+    picture,
+    refusal,
+    run,
+    soon,
+    text_vector,
+    until,
+    worker_of,
+)
+from tests.server.models.fake_worker import FAIL, GIVES_NAN, RAISES
 
 pytestmark = pytest.mark.usefixtures("fake_workers")
 

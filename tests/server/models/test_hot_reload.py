@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from clipwright.errors import Failure
-from clipwright.server import model_pool, served_model
-from tests.server.fake_models import FakeFile, opened, picture, refusal, run, soon, text_vector, until, worker_of
+from clipwright.server.models import model_pool, served_model
+from tests.server.models.fake_models import FakeFile, opened, picture, refusal, run, soon, text_vector, until, worker_of
 
 pytestmark = pytest.mark.usefixtures("fake_workers")
 

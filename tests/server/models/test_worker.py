@@ -12,8 +12,8 @@ import pytest
 
 from clipwright.checkpoints.model_file import save_model
 from clipwright.embedding.load import load_embedder
-from clipwright.server import model_pool, served_model
-from tests.server.fake_models import opened, run, soon
+from clipwright.server.models import model_pool, served_model
+from tests.server.models.fake_models import opened, run, soon
 from tests.support import tiny_checkpoint
 
 

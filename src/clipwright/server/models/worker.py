@@ -29,9 +29,9 @@ from clipwright.embedding.embedder import Embedder
 from clipwright.embedding.load import load_embedder
 from clipwright.errors import CheckpointError, ClipwrightError, Failure, ImageError, TokenizerError
 from clipwright.inputs.images import open_image
-from clipwright.server.batching import Gathering
-from clipwright.server.frames import Frame, FrameError, read_frame, write_frame
-from clipwright.server.worker_settings import WorkerSettings
+from clipwright.server.models.batching import Gathering
+from clipwright.server.models.frames import Frame, FrameError, read_frame, write_frame
+from clipwright.server.models.worker_settings import WorkerSettings
 
 Kind = Literal["picture", "text"]
 _JPEG_QUALITY = 88

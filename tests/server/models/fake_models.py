@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from clipwright.server.metrics import Metrics
-from clipwright.server.model_pool import ModelPool
+from clipwright.server.models.model_pool import ModelPool
 from clipwright.server.rejection import RejectionError
 from clipwright.server.settings import Limits, ModelSettings
 

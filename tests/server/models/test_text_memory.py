@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clipwright.server.text_memory import KnownText, TextMemory
+from clipwright.server.models.text_memory import KnownText, TextMemory
 
 
 def known(number: float) -> KnownText:

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 import clipwright
+from clipwright.server.requests.web_fetch import WebFetcher
 from clipwright.server.services import Services
 from clipwright.server.settings import Limits, ModelSettings, ServerSettings
-from clipwright.server.web_fetch import WebFetcher
 from tests.server.routes.conftest import PHOTOS, data_uri
 from tests.server.serving import Serving, serving
-from tests.server.test_web_fetch import Names, Site, answer, running
+from tests.server.requests.test_web_fetch import Names, Site, answer, running
 
 ROCKET = PHOTOS[0].read_bytes()
 LIMITS = Limits(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipwright.errors import ClipwrightError
-from tests.server.fake_models import FakeFile, opened, refusal, run, soon, text_vector, until
+from tests.server.models.fake_models import FakeFile, opened, refusal, run, soon, text_vector, until
 
 pytestmark = pytest.mark.usefixtures("fake_workers")
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from clipwright.server.public_addresses import IPAddress
+from clipwright.server.requests.public_addresses import IPAddress
+from clipwright.server.requests.web_fetch import Allowance, FetchError, WebAddress, WebFetcher, is_allowed_by_default
 from clipwright.server.settings import Limits
-from clipwright.server.web_fetch import Allowance, FetchError, WebAddress, WebFetcher, is_allowed_by_default
 from tests.support import DATA
 
 PICTURE = b"\x89PNG as far as this test goes"

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from clipwright.server.public_addresses import is_own, is_public
+from clipwright.server.requests.public_addresses import is_own, is_public
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.215.14", "172.15.0.1", "172.32.0.1", "192.0.1.1", "2606:4700::1111", "2a00::1"]
 SPECIAL = {

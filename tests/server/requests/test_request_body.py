@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from clipwright.server.rejection import RejectionError
-from clipwright.server.request_body import PictureList, RequestModel, TextList, described, read_body
+from clipwright.server.requests.request_body import PictureList, RequestModel, TextList, described, read_body
 from clipwright.server.settings import Limits
 
 LIMITS = Limits(pictures=3, texts=4)

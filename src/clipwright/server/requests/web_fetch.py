@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
-from clipwright.server.public_addresses import IPAddress, is_own, is_public
+from clipwright.server.requests.public_addresses import IPAddress, is_own, is_public
 from clipwright.server.settings import Limits
 
 if TYPE_CHECKING:

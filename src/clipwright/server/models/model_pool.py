@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from clipwright.errors import ClipwrightError, Failure
-from clipwright.server.frames import LARGEST_PAYLOAD
 from clipwright.server.metrics import Metrics
-from clipwright.server.model_facts import ModelFacts
-from clipwright.server.orders import Order, OrderKind
+from clipwright.server.models.frames import LARGEST_PAYLOAD
+from clipwright.server.models.model_facts import ModelFacts
+from clipwright.server.models.orders import Order, OrderKind
+from clipwright.server.models.served_model import ServedModel
+from clipwright.server.models.text_memory import KnownText, TextMemory
+from clipwright.server.models.worker_process import NotOpenedError
 from clipwright.server.rejection import ItemFault, RejectionError
-from clipwright.server.served_model import ServedModel
 from clipwright.server.settings import Limits, ModelSettings
-from clipwright.server.text_memory import KnownText, TextMemory
-from clipwright.server.worker_process import NotOpenedError
 
 __all__ = ["ModelFacts", "ModelPool", "TextVectors"]
 

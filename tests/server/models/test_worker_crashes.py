@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from clipwright.errors import ClipwrightError, Failure
-from clipwright.server import worker_process
 from clipwright.server.metrics import Metrics
+from clipwright.server.models import worker_process
 from clipwright.server.rejection import RejectionError
-from tests.server.fake_models import FakeFile, opened, picture, refusal, run, soon, text_vector, until, worker_of
-from tests.server.fake_worker import COMMAND, CRASH, CRASHES, STOP
+from tests.server.models.fake_models import FakeFile, opened, picture, refusal, run, soon, text_vector, until, worker_of
+from tests.server.models.fake_worker import COMMAND, CRASH, CRASHES, STOP
 
 pytestmark = pytest.mark.usefixtures("fake_workers")
 
@@ -179,8 +179,8 @@ def test_a_server_whose_first_model_cannot_be_opened_does_not_start(tmp_path: Pa
 def test_no_worker_outlives_its_server(model: FakeFile) -> None:
     code = (
         "import asyncio\n"
-        "from clipwright.server import worker_process\n"
-        "from tests.server.fake_models import *\n"
+        "from clipwright.server.models import worker_process\n"
+        "from tests.server.models.fake_models import *\n"
         f"worker_process.COMMAND = {COMMAND!r}\n"
         "async def main():\n"
         f"    async with opened({str(model.path)!r}) as pool:\n"

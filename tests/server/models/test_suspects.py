@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from clipwright.server.suspects import Suspects
+from clipwright.server.models.suspects import Suspects
 
 
 def test_all_pictures_of_a_dead_worker_are_suspects_until_they_are_tried_alone() -> None:
