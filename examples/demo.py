@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import clipwright
-from clipwright.api import LabelScore
+from clipwright import LabelScore
 from clipwright.inputs.images import open_image
 from clipwright.tasks.similarity_picture import draw_similarities
 
