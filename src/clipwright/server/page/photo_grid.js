@@ -9,8 +9,10 @@ import { PHOTO_TYPE } from "./uploads.js";
 /** @typedef {import("./results.js").Hit} Hit */
 /** @typedef {import("./justified.js").Row & {title: string}} GridRow */
 
-/** New rows are shown together, once their pictures are there, but no later than this, in milliseconds. */
+/** New rows are shown once the pictures of the first one are there, but no later than this, in milliseconds. */
 const TOGETHER = 70;
+/** What lies beyond the window is only fetched when nothing new has come for so long: somebody may be typing. */
+const REST = 250;
 /** Pixels of a section's title, and above it. */
 const TITLE = 36;
 const BETWEEN = 18;
@@ -38,6 +40,8 @@ export class PhotoGrid extends EventTarget {
     this.cells = new Map();
     this.turn = 0;
     this.width = 0;
+    this.beyond = BEYOND;
+    this.resting = 0;
     place.addEventListener("keydown", (event) => this.onKey(event));
     place.addEventListener("click", (event) => this.onClick(event));
     place.addEventListener("focusin", (event) => this.onFocus(event));
@@ -54,9 +58,16 @@ export class PhotoGrid extends EventTarget {
   async show(hits, { all, fresh }) {
     const turn = ++this.turn;
     if (fresh) {
+      this.giveUp(hits);
       await this.firstPictures(hits, all);
       if (turn !== this.turn) return;
       this.current = 0;
+      this.beyond = 0;
+      clearTimeout(this.resting);
+      this.resting = setTimeout(() => {
+        this.beyond = BEYOND;
+        this.draw();
+      }, REST);
       if (scrollY > 0) scrollTo({ top: 0, behavior: "instant" });
     }
     this.hits = hits;
@@ -70,21 +81,24 @@ export class PhotoGrid extends EventTarget {
     this.layOut();
   }
 
-  /** Makes the cells of the first screen and waits a little for their pictures. @param {Hit[]} hits @param {boolean} all */
-  async firstPictures(hits, all) {
-    const rows = this.rowsOf(hits, all);
-    const pictures = [];
-    for (const row of rows) {
-      if (row.top > innerHeight) break;
-      for (const tile of row.tiles) pictures.push(this.cellOf(hits[tile.index]).querySelector("img").decode());
+  /** Stops loading pictures that will not be shown: they are in the way of those that will. @param {Hit[]} hits */
+  giveUp(hits) {
+    const ids = new Set(hits.map((hit) => hit.id));
+    for (const [id, cell] of this.cells) {
+      const picture = cell.querySelector("img");
+      if (ids.has(id) || picture.complete) continue;
+      picture.onerror = null;
+      picture.removeAttribute("src");
+      this.cells.delete(id);
     }
-    const late = new Promise((done) => setTimeout(done, TOGETHER));
-    await Promise.race([Promise.allSettled(pictures), late]);
   }
 
-  /** Lays out again where the width has changed; not behind a photograph, where only the scroll bar went. */
-  refit() {
-    if (this.place.clientWidth !== this.width && !document.querySelector("#viewer[open]")) this.layOut();
+  /** Makes the cells of the first row and waits a little for their pictures. @param {Hit[]} hits @param {boolean} all */
+  async firstPictures(hits, all) {
+    const tiles = this.rowsOf(hits, all)[0]?.tiles ?? [];
+    const pictures = tiles.map((tile) => this.cellOf(hits[tile.index]).querySelector("img").decode());
+    const late = new Promise((done) => setTimeout(done, TOGETHER));
+    await Promise.race([Promise.allSettled(pictures), late]);
   }
 
   /** The rows of these hits, those of each section below its title. @param {Hit[]} hits @param {boolean} all */
@@ -125,7 +139,7 @@ export class PhotoGrid extends EventTarget {
   /** Puts the rows near the window into the document, and takes the others out. */
   draw() {
     const { top } = this.place.getBoundingClientRect();
-    const [from, to] = [-top - innerHeight * BEYOND, -top + innerHeight * (1 + BEYOND)];
+    const [from, to] = [-top - innerHeight * this.beyond, -top + innerHeight * (1 + this.beyond)];
     const kept = this.rowOf(this.current);
     this.rows.forEach((row, place) => {
       const near = (row.top < to && row.top + row.height > from) || place === kept;
