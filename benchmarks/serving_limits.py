@@ -26,6 +26,8 @@ from running_servers import RunningServer, clipwright_server
 from serving_inputs import jpegs
 
 _ASKED = 0.050
+_AT_ONCE, _ARRIVAL = 2**20, 0.2
+"""Of a larger request the last byte is sent later by so many seconds, when the others have arrived."""
 _IDLE = 0.005
 """Seconds of the worker that count as none. To open one of these pictures would take a hundred times as long."""
 
@@ -79,7 +81,8 @@ async def refusals(port: int, limit: Limit, times: int) -> list[Answer]:
     for _ in range(times):
         async with connection(port) as line:
             await line.ask([(request_bytes("GET", "/healthz", port), 0)])
-            answers.append(await line.ask([(limit.request, 0)]))
+            pause = _ARRIVAL if len(limit.request) > _AT_ONCE else 0
+            answers.append(await line.ask([(limit.request[:-1], 0), (limit.request[-1:], pause)]))
     return answers
 
 
