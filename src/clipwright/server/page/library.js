@@ -104,7 +104,11 @@ export class Library extends EventTarget {
     byId("failures").showModal();
     try {
       const { data } = await ask("GET", "/v1/index/failures?limit=500");
-      list.replaceChildren(...data.map((/** @type {any} */ { name, message }) => element("li", {}, element("strong", {}, name), element("span", {}, message))));
+      list.replaceChildren(
+        ...data.map((/** @type {any} */ { name, message }) =>
+          element("li", {}, element("strong", {}, name), element("span", {}, message)),
+        ),
+      );
     } catch (error) {
       list.replaceChildren(element("li", {}, error.message));
     }
