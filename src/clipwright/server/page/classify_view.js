@@ -123,7 +123,12 @@ export class ClassifyView {
     if (pictures.length) this.say(`${count(pictures.length, "picture")} classified`);
   }
 
-  /** @param {ClassifyView["pictures"]} part @param {string[]} labels @param {AbortSignal} signal @returns {Promise<any[]>} */
+  /**
+   * @param {ClassifyView["pictures"]} part
+   * @param {string[]} labels
+   * @param {AbortSignal} signal
+   * @returns {Promise<any[]>}
+   */
   async ask(part, labels, signal) {
     const body = { labels, unknown: this.unknown.checked, partial: true };
     const files = part.map(({ content, file }) => /** @type {[string, Blob, string]} */ (["images", content, file]));

@@ -155,14 +155,15 @@ export class FilterPanel {
   drawActive() {
     const { filters, unique } = this.asking.now;
     const { after, before, camera, match, near } = filters;
+    const around = near && `within ${kilometres(near.kilometres)} of ${place(near.latitude, near.longitude, 2)}`;
     const on = [
-      after && [`from ${after}`, { after: "" }],
-      before && [`to ${before}`, { before: "" }],
-      camera && [camera, { camera: "" }],
-      near && [`within ${kilometres(near.kilometres)} of ${place(near.latitude, near.longitude, 2)}`, { near: null }],
-      match && [match === "relevant" ? "relevant only" : "what stands out", { match: "" }],
-    ].filter(Boolean);
-    const chips = on.map(([said, off]) => activeChip(said, () => this.change(off)));
+      { said: after && `from ${after}`, off: { after: "" } },
+      { said: before && `to ${before}`, off: { before: "" } },
+      { said: camera, off: { camera: "" } },
+      { said: around, off: { near: null } },
+      { said: match && (match === "relevant" ? "relevant only" : "what stands out"), off: { match: "" } },
+    ].filter(({ said }) => said);
+    const chips = on.map(({ said, off }) => activeChip(said, () => this.change(off)));
     if (!unique) chips.push(activeChip("every single shot", () => this.asking.change({ unique: true })));
     byId("active").replaceChildren(...chips);
     byId("active").hidden = !chips.length;

@@ -62,13 +62,8 @@ function showView() {
   byId("search-view").hidden = classifies;
   byId("classify-view").hidden = !classifies;
   byId("search").classList.toggle("away", classifies);
-  for (const [id, here] of [
-    ["to-search", !classifies],
-    ["to-classify", classifies],
-  ]) {
-    if (here) byId(id).setAttribute("aria-current", "page");
-    else byId(id).removeAttribute("aria-current");
-  }
+  byId("to-search").ariaCurrent = classifies ? null : "page";
+  byId("to-classify").ariaCurrent = classifies ? "page" : null;
   if (classifies) classify().then((view) => view.open());
 }
 
@@ -163,11 +158,8 @@ onPictures(byId("veil"), (files) => {
   else box.addFiles(files);
 });
 
-for (const [id, view] of [
-  ["to-search", "search"],
-  ["to-classify", "classify"],
-]) {
-  byId(id).onclick = (/** @type {MouseEvent} */ event) => {
+for (const view of /** @type {const} */ (["search", "classify"])) {
+  byId(`to-${view}`).onclick = (/** @type {MouseEvent} */ event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     asking.change({ view, photo: null });
@@ -201,7 +193,8 @@ size.oninput = () => {
 
 byId("skeletons").replaceChildren(...Array.from({ length: 24 }, () => element("span", { className: "skeleton" })));
 showView();
-if (matchMedia("(hover: hover)").matches && asking.now.photo === null) box.input.focus(); // no keyboard over a telephone
+// On a telephone, this would bring up a keyboard over the photographs.
+if (matchMedia("(hover: hover)").matches && asking.now.photo === null) box.input.focus();
 search();
 if (asking.now.photo !== null) viewer();
 library.look();

@@ -72,7 +72,11 @@ export function sayFailed(error, again) {
   );
 }
 
-/** A line above the grid, in the place of the count; "" takes it away. @param {string} text @param {"hint" | "wrong"} [kind] */
+/**
+ * A line above the grid, in the place of the count; "" takes it away.
+ * @param {string} text
+ * @param {"hint" | "wrong"} [kind]
+ */
 export function sayAbove(text, kind = "hint") {
   const line = byId("above");
   line.className = kind;

@@ -99,7 +99,11 @@ export class PhotoGrid extends EventTarget {
     }
   }
 
-  /** Makes the cells of the first row and waits a little for their pictures. @param {Hit[]} hits @param {boolean} all */
+  /**
+   * Makes the cells of the first row and waits a little for their pictures.
+   * @param {Hit[]} hits
+   * @param {boolean} all
+   */
   async firstPictures(hits, all) {
     const tiles = this.rowsOf(hits, all)[0]?.tiles ?? [];
     const pictures = tiles.map((tile) => this.cellOf(hits[tile.index]).querySelector("img").decode());
@@ -312,7 +316,11 @@ export class PhotoGrid extends EventTarget {
     }
   }
 
-  /** The hit that lies nearest, some rows further; -1 above the first row. @param {number} index @param {number} step */
+  /**
+   * The hit that lies nearest, some rows further; -1 above the first row.
+   * @param {number} index
+   * @param {number} step
+   */
   beside(index, step) {
     const from = this.rowOf(index);
     if (from + step < 0) return from === 0 ? -1 : this.beside(index, -from);

@@ -70,7 +70,11 @@ export class Results extends EventTarget {
     }
   }
 
-  /** The server's answer; one without photographs where there is no index yet. @param {any} body @param {AbortSignal} signal */
+  /**
+   * The server's answer; one without photographs where there is no index yet.
+   * @param {any} body
+   * @param {AbortSignal} signal
+   */
   async find(body, signal) {
     try {
       return await ask("POST", "/v1/search", { body, files: uploadsOf(this.asked.chips), signal });

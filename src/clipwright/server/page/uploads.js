@@ -26,7 +26,10 @@ export function uploadsOf(chips) {
   );
 }
 
-/** The picture at the size that is sent; as it is where the browser cannot read it, for the server may. @param {Blob} file */
+/**
+ * The picture at the size that is sent; as it is where the browser cannot read it, for the server may.
+ * @param {Blob} file
+ */
 export async function smaller(file) {
   try {
     const picture = await createImageBitmap(file);

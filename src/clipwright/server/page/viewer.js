@@ -227,7 +227,12 @@ export class Viewer {
     }
   }
 
-  /** A small picture that leads to its photograph. @param {Photo} photo @param {string} label @param {boolean} shown */
+  /**
+   * A small picture that leads to its photograph.
+   * @param {Photo} photo
+   * @param {string} label
+   * @param {boolean} shown
+   */
   small(photo, label, shown) {
     const link = element(
       "a",
