@@ -163,7 +163,7 @@ def _photographs(generator: np.random.Generator, first: int, count: int) -> Iter
 
 def _thumbnails(generator: np.random.Generator) -> dict[tuple[int, int], list[bytes]]:
     """Some JPEGs of clouds of colour for each shape of photograph; about as large as those of photographs are."""
-    made = {}
+    made: dict[tuple[int, int], list[bytes]] = {}
     for width, height in _SHAPES:
         size = (
             round(THUMBNAIL_SIDE * width / max(width, height)),

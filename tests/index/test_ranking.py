@@ -106,9 +106,9 @@ def test_an_empty_index_has_no_answers() -> None:
 
 def test_logic_is_the_smaller_the_larger_and_the_rest_to_one() -> None:
     a, b = relevances("a"), relevances("b")
-    assert relevances("a AND b") == pytest.approx(np.minimum(a, b))
-    assert relevances("a OR b") == pytest.approx(np.maximum(a, b))
-    assert relevances("NOT a") == pytest.approx(1 - a)
+    assert relevances("a AND b") == pytest.approx(np.minimum(a, b), rel=1e-6, abs=1e-7)
+    assert relevances("a OR b") == pytest.approx(np.maximum(a, b), rel=1e-6, abs=1e-7)
+    assert relevances("NOT a") == pytest.approx(1 - a, rel=1e-6, abs=1e-7)
 
 
 @pytest.mark.parametrize(

@@ -58,11 +58,15 @@ def integer_dot_products(matrix: np.ndarray, vector: np.ndarray, rows: np.ndarra
 def products_of_few(few: np.ndarray, many: np.ndarray) -> np.ndarray:
     """(F, M) float32 of float32 rows (F, D) with float32 rows (M, D), some thousands.
 
-    Of a handful not by BLAS: on cores that are busy, its threads wait for each other longer than the work takes.
+    Of a handful not by BLAS: on cores that are busy, its threads wait for each other longer than the work takes. Then
+    a row's products do not depend on the rows around it either.
     """
     if len(few) > _MOST_FEW:
         return np.asarray(few @ many.T)
-    return np.asarray(np.einsum("fd,md->fm", few, many))
+    products = np.empty((len(few), len(many)), np.float32)
+    for row, of_row in zip(few, products, strict=True):
+        np.einsum("md,d->m", many, row, out=of_row)
+    return products
 
 
 def _rows_by_columns(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import threading
+from pathlib import Path
 
 import numpy as np
 
+from clipwright.errors import IndexFileError
 from clipwright.index.facets import Facets, facets_of
 from clipwright.index.filters import Filters
 from clipwright.index.likeness import EmbeddingScale
-from clipwright.index.store import Store, Version
+from clipwright.index.store import Space, Store, Version
 from clipwright.index.vector_table import VectorTable
 
 _LARGE = 10_000
+"""Photographs of a collection whose scale is worked out of a sample of them."""
 _LITTLE = 0.01
+"""What part of them may come or go until it is worked out anew, which takes as long as some searches."""
 
 
 class OpenSpace:
@@ -68,8 +72,34 @@ class OpenSpaces:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._known: tuple[Version, list[Space]] | None = None
         self._opened: dict[str, tuple[Version, OpenSpace]] = {}
         self._opening = threading.Lock()
+
+    @property
+    def database(self) -> Path:
+        return self._store.path
+
+    def by_size(self) -> list[Space]:
+        """All of them, the one that most photographs have first."""
+        version = self._store.version()
+        known = self._known
+        if known is None or known[0] != version:
+            spaces = self._store.spaces()
+            if len(spaces) > 1:
+                counted = self._store.vector_counts()
+                spaces.sort(key=lambda space: -counted.get(space.id, 0))
+            self._known = known = version, spaces
+        return list(known[1])
+
+    def largest(self) -> str:
+        """The space_id of the space that most photographs have. Raises IndexFileError where there is none."""
+        spaces = self.by_size()
+        if not spaces:
+            raise IndexFileError(
+                f"the index {str(self.database)!r} holds no photographs yet; 'clipwright index FOLDER' adds some"
+            )
+        return spaces[0].space_id
 
     def space(self, space_id: str) -> OpenSpace:
         """A space as the database has it now. Raises IndexFileError where it has none such, or cannot be read."""
@@ -86,3 +116,4 @@ class OpenSpaces:
     def close(self) -> None:
         with self._opening:
             self._opened.clear()
+            self._known = None

@@ -30,7 +30,7 @@ from clipwright.index.photo import Hit, Photo
 from clipwright.index.photo_columns import aligned_vectors, read_columns
 from clipwright.index.query import Query, TermKey
 from clipwright.index.salvage import salvage
-from clipwright.index.searching import SearchOptions, largest_space, search_index, search_space, spaces_by_size
+from clipwright.index.searching import SearchOptions, search_index, search_space
 from clipwright.index.store import Space, Store
 from clipwright.index.update import OnFailure, Progress, UpdateCounts, update_index
 from clipwright.index.vector_table import VectorTable
@@ -204,12 +204,12 @@ class PhotoIndex:
         They are those with a vector in a space, in the one that most have where none is named; so are those of facets.
         Raises QueryError for filters that make no sense, and IndexFileError where the index has no such space.
         """
-        space = self._spaces.space(space_id or largest_space(self._store))
+        space = self._spaces.space(space_id or self._spaces.largest())
         return self._store.photos(space.newest(limit, offset, filters))
 
     def facets(self, space_id: str | None = None) -> Facets:
         """What the photographs can be narrowed down by. Raises IndexFileError where the index has no such space."""
-        return self._spaces.space(space_id or largest_space(self._store)).facets
+        return self._spaces.space(space_id or self._spaces.largest()).facets
 
     def vector(self, photo_id: int, space_id: str) -> np.ndarray | None:
         """A photograph's vector in a space: (D,) float32, unit; None where it has none.
@@ -231,13 +231,13 @@ class PhotoIndex:
         columns = read_columns(self.database)
         if not len(columns):
             return
-        table = VectorTable.open(self.database, embedder.space_id if embedder else largest_space(self._store))
+        table = VectorTable.open(self.database, embedder.space_id if embedder else self._spaces.largest())
         vectors = aligned_vectors(columns, table.ids, table.rows, table.embed_dim)
         yield from duplicate_groups(columns, vectors, kinds)
 
     def spaces(self) -> list[Space]:
         """The models that photographs were embedded with, the one that most have first."""
-        return spaces_by_size(self._store)
+        return self._spaces.by_size()
 
     def failures(self, limit: int | None = None) -> Iterator[Failure]:
         """Files and folders that could not be used, by path: all, or the first of them."""

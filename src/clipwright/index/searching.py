@@ -16,7 +16,7 @@ from clipwright.index.photo import Hit, Photo
 from clipwright.index.query import Blend, Query, Term
 from clipwright.index.query_parser import parse_query
 from clipwright.index.ranking import CANDIDATES, Ranked, rank
-from clipwright.index.store import Space, Store
+from clipwright.index.store import Store
 from clipwright.inputs.images import ImageSource
 
 
@@ -53,7 +53,7 @@ def search_index(
     if (query is None) == (like is None):
         raise QueryError("a search takes either a query or a photograph that others are to be like")
     parsed = _parsed(query, like)
-    space = spaces.space(_space_of(store, embedder))
+    space = spaces.space(_space_of(spaces, embedder))
     if isinstance(query, np.ndarray):
         vectors = unit_rows(query.reshape(1, -1))
     else:
@@ -116,26 +116,6 @@ def _known(photos: Mapping[int, Photo], ids: np.ndarray, rows: Iterable[Ranked])
             yield photo
 
 
-def spaces_by_size(store: Store) -> list[Space]:
-    """The spaces of the index, the one that most photographs have first."""
-    spaces = store.spaces()
-    if len(spaces) > 1:
-        with store.reading() as connection:
-            counted = dict(connection.execute("SELECT space, COUNT(*) FROM vectors GROUP BY space").fetchall())
-        spaces.sort(key=lambda space: -counted.get(space.id, 0))
-    return spaces
-
-
-def largest_space(store: Store) -> str:
-    """The space_id of the space that most photographs have. Raises IndexFileError where there is none."""
-    spaces = spaces_by_size(store)
-    if not spaces:
-        raise IndexFileError(
-            f"the index {str(store.path)!r} holds no photographs yet; 'clipwright index FOLDER' adds some"
-        )
-    return spaces[0].space_id
-
-
 def _parsed(query: str | Query | np.ndarray | None, like: int | None) -> Query:
     if isinstance(query, str):
         return parse_query(query)
@@ -144,12 +124,12 @@ def _parsed(query: str | Query | np.ndarray | None, like: int | None) -> Query:
     return Query.like(like) if like is not None else Query(Blend((Term("words", "a vector"),)))
 
 
-def _space_of(store: Store, embedder: Embedder | None) -> str:
+def _space_of(spaces: OpenSpaces, embedder: Embedder | None) -> str:
     if embedder is None:
-        return largest_space(store)
-    if embedder.space_id not in {space.space_id for space in store.spaces()}:
+        return spaces.largest()
+    if embedder.space_id not in {space.space_id for space in spaces.by_size()}:
         raise IndexFileError(
-            f"the index {str(store.path)!r} has no vectors of {embedder.name}; search with the model that built it, or"
-            " update the index with this one"
+            f"the index {str(spaces.database)!r} has no vectors of {embedder.name}; search with the model that built"
+            " it, or update the index with this one"
         )
     return embedder.space_id

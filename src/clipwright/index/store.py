@@ -177,6 +177,11 @@ class Store:
             rows = connection.execute("SELECT id, space_id, model, embed_dim FROM spaces ORDER BY id").fetchall()
         return [Space(*row) for row in rows]
 
+    def vector_counts(self) -> dict[int, int]:
+        """How many photographs have a vector in each space, by the space's row."""
+        with self.reading() as connection:
+            return dict(connection.execute("SELECT space, COUNT(*) FROM vectors GROUP BY space").fetchall())
+
     def known_files(self, root: int, space: int) -> KnownFiles:
         """The photographs of a root (its id), and which of them have a vector in a space (its row)."""
         known = KnownFiles({}, array("q"), array("q"), array("q"), bytearray())

@@ -24,6 +24,7 @@ from clipwright.server.library.index_faults import as_rejections
 from clipwright.server.library.photo_files import expect_unchanged
 from clipwright.server.library.photo_records import file_name
 from clipwright.server.library.root_names import RootNames, choose_folders
+from clipwright.server.library.searched_model import default_space
 from clipwright.server.library.update_jobs import Job, UpdateJobs
 from clipwright.server.library.update_process import UpdateOrder
 from clipwright.server.rejection import RejectionError
@@ -143,7 +144,13 @@ class PhotoLibrary:
         raise _unknown_photo(photo)
 
     async def facets(self, deadline: float | None = None) -> Facets:
-        return await self.search(lambda index: index.facets() if index.spaces() else Facets((), (), ()), deadline)
+        """What photographs can be narrowed down by."""
+
+        def read(index: PhotoIndex) -> Facets:
+            space_id = default_space(self._settings.models, index.spaces())
+            return index.facets(space_id) if space_id else Facets((), (), ())
+
+        return await self.search(read, deadline)
 
     async def read(self, work: Callable[[PhotoIndex], Result], deadline: float | None = None) -> Result:
         """What a function makes of the index, which takes no longer than a row or two do."""

@@ -49,6 +49,18 @@ def server(photos: IndexedPhotos) -> Iterator[Serving]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """One whose index nothing is to change."""
+    folder = tmp_path_factory.mktemp("refusing")
+    (folder / "trip").mkdir()
+    settings = ServerSettings(
+        models=("starter",), database=folder / "photos.db", roots=(folder / "trip",), update=False
+    )
+    with serving(settings) as running:
+        yield running
+
+
 def until(condition: Callable[[], Any]) -> Any:
     """What the condition gives once that is true."""
     end = time.monotonic() + _PATIENCE
@@ -225,18 +237,18 @@ def test_folders_are_named_by_what_they_are_called_and_never_twice(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["other", "", "../trip", "/", "x" * 900])
-def test_a_folder_that_the_server_has_not_is_unknown(server: Serving, name: str) -> None:
-    assert error_of(server.client.post("/v1/index", json={"roots": [name]})) == (404, "unknown_root")
+def test_a_folder_that_the_server_has_not_is_unknown(refusing: Serving, name: str) -> None:
+    assert error_of(refusing.client.post("/v1/index", json={"roots": [name]})) == (404, "unknown_root")
 
 
-def test_a_folder_is_not_named_by_its_path(server: Serving, photos: IndexedPhotos) -> None:
-    answer = server.client.post("/v1/index", json={"roots": [str(photos.folder)]})
-    assert error_of(answer) == (404, "unknown_root")
+def test_a_folder_is_not_named_by_its_path(refusing: Serving) -> None:
+    (root,) = refusing.app.state.services.settings.roots
+    assert error_of(refusing.client.post("/v1/index", json={"roots": [str(root)]})) == (404, "unknown_root")
 
 
 @pytest.mark.parametrize("body", [{"roots": "trip"}, {"roots": [1]}, {"folders": []}, {"roots": ["x" * 1001]}])
-def test_an_update_that_makes_no_sense_is_refused(server: Serving, body: dict[str, Any]) -> None:
-    assert error_of(server.client.post("/v1/index", json=body)) == (400, "invalid_request")
+def test_an_update_that_makes_no_sense_is_refused(refusing: Serving, body: dict[str, Any]) -> None:
+    assert error_of(refusing.client.post("/v1/index", json=body)) == (400, "invalid_request")
 
 
 def test_a_folder_that_is_not_there_is_said_to_be_missing(server: Serving, photos: IndexedPhotos) -> None:
@@ -256,10 +268,10 @@ def test_a_folder_whose_disk_goes_is_offline_and_its_photographs_stay(server: Se
 
 
 @pytest.mark.parametrize("id_", ["0", "x", "%2Fetc", "9" * 3000])
-def test_a_job_that_there_is_not_is_unknown(server: Serving, id_: str) -> None:
+def test_a_job_that_there_is_not_is_unknown(refusing: Serving, id_: str) -> None:
     for method in ("GET", "DELETE"):
-        assert server.client.request(method, f"/v1/index/jobs/{id_}").status_code in (404, 405)
-    assert error_of(server.client.get("/v1/index/jobs/x")) == (404, "unknown_job")
+        assert refusing.client.request(method, f"/v1/index/jobs/{id_}").status_code in (404, 405)
+    assert error_of(refusing.client.get("/v1/index/jobs/x")) == (404, "unknown_job")
 
 
 def test_an_index_that_another_process_is_updating_is_busy(server: Serving, photos: IndexedPhotos) -> None:
@@ -381,3 +393,15 @@ def test_updates_that_are_asked_for_at_once_are_one(server: Serving, photos: Ind
         thread.join()
     assert sorted(statuses) == [202] + [409] * 7
     ended(server, server.client.get("/v1/index").json()["job"]["id"])
+
+
+def test_an_update_whose_model_is_gone_fails_with_a_sentence(
+    photos: IndexedPhotos, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model.safetensors"
+    shutil.copy(tiny_model, model)
+    with serving(photos.settings(models=(str(model),), update=False)) as server:
+        model.unlink()
+        job = ended(server, start(server)["id"])
+        assert (job["state"], job["error"]["code"]) == ("failed", "model_unavailable")
+        assert str(tmp_path) not in job["error"]["message"]

@@ -11,7 +11,6 @@ from clipwright.errors import (
     ClipwrightError,
     DamagedIndexError,
     DimensionError,
-    IndexFileError,
     MissingIndexError,
     QueryError,
     UnknownPhotoError,
@@ -22,7 +21,7 @@ _RETRY_SECONDS = 30.0
 _SENTENCES: tuple[tuple[type[Exception], RejectionCode, str], ...] = (
     (DamagedIndexError, "index_damaged", "the index is damaged; an update (POST /v1/index) salvages what can be read"),
     (DimensionError, "index_unusable", "the index has vectors of another size than this model gives; update it"),
-    (IndexFileError, "index_unusable", "the index cannot be read at the moment; the server's log says why"),
+    (ClipwrightError, "index_unusable", "the index cannot be used at the moment; the server's log says why"),
     (OSError, "index_unusable", "the disk of the index fails or is full; the server's log says more"),
 )
 """For errors whose own words hold a path."""
@@ -42,9 +41,7 @@ def rejection_of(error: ClipwrightError | OSError) -> RejectionError:
     if isinstance(error, BusyIndexError):
         return index_busy("another process is updating the index; try again when it has ended")
     logger.warning("the index cannot be used: %s", error)  # with its path, for who runs the server
-    code, sentence = next(
-        ((code, sentence) for kind, code, sentence in _SENTENCES if isinstance(error, kind)), _SENTENCES[-1][1:]
-    )
+    code, sentence = next((code, sentence) for kind, code, sentence in _SENTENCES if isinstance(error, kind))
     return RejectionError(503, code, sentence, retry_after=_RETRY_SECONDS)
 
 

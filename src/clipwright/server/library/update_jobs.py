@@ -63,17 +63,19 @@ class UpdateJobs:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._running: _Process | None = None
+        self._starting = threading.Lock()
+        """Held while a process is started. The other one is never held for long: the event loop waits for it."""
         self._lock = threading.Lock()
 
     def start(self, roots: Sequence[str], order: UpdateOrder) -> Job:
         """A job that carries this out, begun. Raises RejectionError, 409, where one is under way; OSError where the
         system starts no process."""
-        with self._lock:
+        with self._starting:
             if self._running is not None:
                 raise index_busy("an update of the index is under way; wait until it has ended, or cancel it")
             job = Job(secrets.token_hex(8), tuple(roots), time.time())
             process = subprocess.Popen(
-                [sys.executable, "-m", UpdateOrder.__module__],
+                [sys.executable, "-P", "-m", UpdateOrder.__module__],  # without the modules of the folder it runs in
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 # Ctrl-C on the server's terminal is for the server, which tells its jobs.
@@ -82,10 +84,11 @@ class UpdateJobs:
             )
             running = _Process(process)
             running.watcher = threading.Thread(target=self._watch, args=(job.id, running, order), name="update")
-            self._running = running
-            self._jobs[job.id] = job
-            for old in list(self._jobs)[:-_MOST_KEPT]:
-                del self._jobs[old]
+            with self._lock:
+                self._running = running
+                self._jobs[job.id] = job
+                for old in list(self._jobs)[:-_MOST_KEPT]:
+                    del self._jobs[old]
             running.watcher.start()
             return job
 

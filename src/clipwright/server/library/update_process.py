@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -19,11 +20,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from clipwright.embedding.embedder import Pixels
+from clipwright.embedding.embedder import Embedder, Pixels
 from clipwright.embedding.load import BackendChoice, PrecisionChoice
 from clipwright.errors import ClipwrightError, Failure
+from clipwright.server.library.index_faults import rejection_of
+from clipwright.server.rejection import RejectionError
 
 _NICENESS = 10
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +68,16 @@ def main() -> None:
         except KeyboardInterrupt:
             answer(cancelled=True)
         except (ClipwrightError, OSError) as error:
-            answer(error=_explained(error))
+            rejection = rejection_of(error)  # in words without any path: a client reads them
+            answer(error={"code": rejection.code, "message": str(rejection)})
 
 
 def _update(order: UpdateOrder, answer: Any) -> dict[str, int]:
-    from clipwright.embedding.load import load_embedder
     from clipwright.index.photo_index import PhotoIndex
 
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
-    embedder = load_embedder(
-        order.model, threads=order.threads, pixels=order.pixels, backend=order.backend, precision=order.precision
-    )
+    embedder = _open_embedder(order)
     failed = 0
 
     def note_failure(_: Failure) -> None:
@@ -95,19 +97,18 @@ def _update(order: UpdateOrder, answer: Any) -> dict[str, int]:
     return {name: count for name, count in asdict(counts).items() if isinstance(count, int)}
 
 
-def _explained(error: ClipwrightError | OSError) -> dict[str, str]:
-    """Without any path: a client reads it."""
-    from clipwright.errors import CheckpointError, UnknownModelError
-    from clipwright.server.library.index_faults import rejection_of
+def _open_embedder(order: UpdateOrder) -> Embedder:
+    """Raises RejectionError where the model cannot be opened."""
+    from clipwright.embedding.load import load_embedder
 
-    if isinstance(error, UnknownModelError | CheckpointError):
-        print(f"the update of the index failed: {error}", file=sys.stderr, flush=True)
-        return {
-            "code": "model_unavailable",
-            "message": "the model that embeds photographs cannot be opened; the server's log says why",
-        }
-    rejection = rejection_of(error)
-    return {"code": rejection.code, "message": str(rejection)}
+    try:
+        return load_embedder(
+            order.model, threads=order.threads, pixels=order.pixels, backend=order.backend, precision=order.precision
+        )
+    except (ClipwrightError, OSError) as error:
+        logger.warning("the model cannot be opened: %s", error)
+        what = "the model that embeds photographs cannot be opened; the server's log says why"
+        raise RejectionError(503, "model_unavailable", what) from error
 
 
 @contextlib.contextmanager
