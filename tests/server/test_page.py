@@ -549,6 +549,17 @@ def test_the_first_load_is_small(browser: Browser, server: Serving) -> None:
         assert sum(own.values()) <= MOST_BYTES, own
 
 
+def test_files_are_packed_for_those_who_can_unpack_them(server: Serving) -> None:
+    packed = server.client.get("/page/main.js")
+    plain = server.client.get("/page/main.js", headers={"Accept-Encoding": "identity"})
+    assert (packed.headers["Content-Encoding"], packed.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert "Content-Encoding" not in plain.headers
+    assert packed.text == plain.text
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    known = {"If-None-Match": packed.headers["ETag"]}
+    assert server.client.get("/page/main.js", headers=known).status_code == 304
+
+
 def test_the_pages_files_bind_the_browser_to_this_server(server: Serving) -> None:
     answer = server.client.get("/")
     policy = answer.headers["Content-Security-Policy"]
