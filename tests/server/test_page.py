@@ -341,6 +341,7 @@ def test_back_and_forward_lead_through_what_was_asked(visit: Visit) -> None:
 def test_a_link_opens_what_it_was_taken_from(visit: Visit, browser: Browser) -> None:
     page = visit.open("/?q=something+red&less=words:coffee&before=2022-12-31").drawn().page
     page.click(".cell a >> nth=0")
+    expect(page.locator("#viewer-name")).not_to_be_empty()
     name = page.locator("#viewer-name").inner_text()
     with visiting(browser, visit.address) as other:
         other.page.goto(page.url)
