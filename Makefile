@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA := ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint bench data clean
+.PHONY: help install demo test test-slow browser lint bench data clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,8 +29,15 @@ demo: .venv/runs  ## say what is in real photographs, and search them, with the 
 test: .venv/develops  ## the quick tests
 	$(BIN)/python -m pytest -m 'not slow'
 
-test-slow: .venv/develops  ## the tests that take longer
+test-slow: .venv/develops browser  ## the tests that take longer; installs Debian's chromium where there is none
 	$(BIN)/python -m pytest -m slow
+
+browser:
+	@command -v chromium >/dev/null 2>&1 || { \
+	  echo "installing chromium, which the tests of the page need"; \
+	  if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	} || { echo "error: chromium could not be installed; install it so that the command 'chromium' is found" >&2; exit 1; }
 
 lint: .venv/develops  ## formatting, style and strict types
 	$(BIN)/ruff format --check .

@@ -103,8 +103,8 @@ def report(keys: Sequence[dict[str, Any]]) -> None:
     print(f"| **the first row drawn, in all** | **{spread(whole)}** |")
     within = statistics.mean(seconds <= 0.150 for seconds in whole)
     print(
-        f"\n{len(keys)} keys that changed what was asked; {len(shown)} had their photographs drawn before the next one, "
-        f"{within:.0%} of them within 150 ms."
+        f"\n{len(keys)} keys that changed what was asked; {len(shown)} had their photographs drawn before the next"
+        f" one, {within:.0%} of them within 150 ms."
     )
 
 

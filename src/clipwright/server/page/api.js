@@ -47,7 +47,13 @@ export async function ask(method, path, { body, files = [], signal } = {}) {
   }
 }
 
-/** @param {string} method @param {string} path @param {any} body @param {[string, Blob, string][]} files @param {AbortSignal} [signal] */
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {any} body
+ * @param {[string, Blob, string][]} files
+ * @param {AbortSignal} [signal]
+ */
 async function send(method, path, body, files, signal) {
   /** @type {RequestInit} */
   const request = { method, signal, credentials: "same-origin" };

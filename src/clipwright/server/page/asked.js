@@ -28,10 +28,12 @@ export function toAddress({ view, text, chips, filters, unique, photo }) {
   if (view !== "search") address.set("view", view);
   if (text.trim()) address.set("q", text);
   for (const { sign, kind, value } of chips) {
-    if (kind !== "upload") address.append(sign > 0 ? "more" : "less", kind === "photo" ? `photo:${value}` : `words:${value}`);
+    if (kind !== "upload")
+      address.append(sign > 0 ? "more" : "less", kind === "photo" ? `photo:${value}` : `words:${value}`);
   }
   for (const name of ["after", "before", "camera", "match"]) if (filters[name]) address.set(name, filters[name]);
-  if (filters.near) address.set("near", [filters.near.latitude, filters.near.longitude, filters.near.kilometres].join());
+  if (filters.near)
+    address.set("near", [filters.near.latitude, filters.near.longitude, filters.near.kilometres].join());
   if (!unique) address.set("unique", "no");
   if (photo !== null) address.set("photo", String(photo));
   return address.toString();
@@ -59,7 +61,10 @@ export function fromAddress(text) {
       before: date("before"),
       camera: address.get("camera") ?? "",
       match: match in THRESHOLDS ? match : "",
-      near: near.length === 3 && near.every(Number.isFinite) ? { latitude: near[0], longitude: near[1], kilometres: near[2] } : null,
+      near:
+        near.length === 3 && near.every(Number.isFinite)
+          ? { latitude: near[0], longitude: near[1], kilometres: near[2] }
+          : null,
     },
     unique: address.get("unique") !== "no",
     photo: /^\d+$/.test(address.get("photo") ?? "") ? Number(address.get("photo")) : null,

@@ -79,7 +79,11 @@ export class Asking extends EventTarget {
   set(asked) {
     const before = this.now;
     const same = (/** @type {keyof Asked} */ name) => JSON.stringify(asked[name]) === JSON.stringify(before[name]);
-    this.now = { ...asked, chips: same("chips") ? before.chips : asked.chips, filters: same("filters") ? before.filters : asked.filters };
+    this.now = {
+      ...asked,
+      chips: same("chips") ? before.chips : asked.chips,
+      filters: same("filters") ? before.filters : asked.filters,
+    };
     this.dispatchEvent(new CustomEvent("change", { detail: before }));
   }
 }

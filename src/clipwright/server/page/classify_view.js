@@ -81,7 +81,9 @@ export class ClassifyView {
     this.pictures.splice(place, 1);
     picture.card.remove();
     this.draw();
-    (this.cards.children[Math.min(place, this.pictures.length - 1)]?.querySelector("button") ?? byId("classify-choose")).focus();
+    (
+      this.cards.children[Math.min(place, this.pictures.length - 1)]?.querySelector("button") ?? byId("classify-choose")
+    ).focus();
   }
 
   draw() {
@@ -111,13 +113,22 @@ export class ClassifyView {
       part.forEach(({ out }, place) => {
         const { labels, error } = answers[place];
         out.classList.remove("waits");
-        out.replaceChildren(error ? element("p", { className: "wrong" }, icon("alert"), error.message) : labelBars(labels.slice(0, SHOWN)));
+        out.replaceChildren(
+          error
+            ? element("p", { className: "wrong" }, icon("alert"), error.message)
+            : labelBars(labels.slice(0, SHOWN)),
+        );
       });
     }
     if (pictures.length) this.say(`${count(pictures.length, "picture")} classified`);
   }
 
-  /** @param {ClassifyView["pictures"]} part @param {string[]} labels @param {AbortSignal} signal @returns {Promise<any[]>} */
+  /**
+   * @param {ClassifyView["pictures"]} part
+   * @param {string[]} labels
+   * @param {AbortSignal} signal
+   * @returns {Promise<any[]>}
+   */
   async ask(part, labels, signal) {
     const body = { labels, unknown: this.unknown.checked, partial: true };
     const files = part.map(({ content, file }) => /** @type {[string, Blob, string]} */ (["images", content, file]));

@@ -25,7 +25,10 @@ export class FilterPanel {
     this.form.addEventListener("input", () => this.read());
     byId("clear-filters").onclick = () => asking.change({ filters: NO_FILTERS, unique: true });
     asking.addEventListener("change", () => this.draw());
-    byId("filters").addEventListener("beforetoggle", (/** @type {any} */ event) => event.newState === "open" && this.load());
+    byId("filters").addEventListener(
+      "beforetoggle",
+      (/** @type {any} */ event) => event.newState === "open" && this.load(),
+    );
     this.draw();
   }
 
@@ -56,7 +59,12 @@ export class FilterPanel {
     bar.style.height = `${Math.max(6, (100 * photographs) / most)}%`;
     const chosen = () => this.change({ after: `${year}-01-01`, before: `${year}-12-31` });
     const label = `${year}: ${count(photographs)}`;
-    const button = element("button", { type: "button", title: label, ariaLabel: label, onclick: chosen }, element("span", { className: "column" }, bar), `${year}`);
+    const button = element(
+      "button",
+      { type: "button", title: label, ariaLabel: label, onclick: chosen },
+      element("span", { className: "column" }, bar),
+      `${year}`,
+    );
     button.dataset.year = String(year);
     return element("li", {}, button);
   }
@@ -88,14 +96,22 @@ export class FilterPanel {
   /** What the form says becomes what is asked. */
   read() {
     const { after, before, camera, match, latitude, longitude, wide, fold } = this.fields;
-    const given = latitude.value !== "" && longitude.value !== "" && latitude.validity.valid && longitude.validity.valid;
+    const given =
+      latitude.value !== "" && longitude.value !== "" && latitude.validity.valid && longitude.validity.valid;
     const near = given
-      ? { latitude: Number(latitude.value), longitude: Number(longitude.value), kilometres: distance(Number(wide.value)) }
+      ? {
+          latitude: Number(latitude.value),
+          longitude: Number(longitude.value),
+          kilometres: distance(Number(wide.value)),
+        }
       : null;
-    this.asking.change({
-      filters: { after: after.value, before: before.value, camera: camera.value, match: match.value, near },
-      unique: fold.checked,
-    }, "type");
+    this.asking.change(
+      {
+        filters: { after: after.value, before: before.value, camera: camera.value, match: match.value, near },
+        unique: fold.checked,
+      },
+      "type",
+    );
     this.sayDistance();
   }
 
@@ -126,7 +142,10 @@ export class FilterPanel {
     }
     for (const button of this.years.querySelectorAll("button")) {
       const year = Number(button.dataset.year);
-      const inside = (filters.after || filters.before) && (!filters.after || year >= Number(filters.after.slice(0, 4))) && (!filters.before || year <= Number(filters.before.slice(0, 4)));
+      const inside =
+        (filters.after || filters.before) &&
+        (!filters.after || year >= Number(filters.after.slice(0, 4))) &&
+        (!filters.before || year <= Number(filters.before.slice(0, 4)));
       button.ariaPressed = String(!!inside);
     }
     this.drawActive();
@@ -136,14 +155,15 @@ export class FilterPanel {
   drawActive() {
     const { filters, unique } = this.asking.now;
     const { after, before, camera, match, near } = filters;
+    const around = near && `within ${kilometres(near.kilometres)} of ${place(near.latitude, near.longitude, 2)}`;
     const on = [
-      after && [`from ${after}`, { after: "" }],
-      before && [`to ${before}`, { before: "" }],
-      camera && [camera, { camera: "" }],
-      near && [`within ${kilometres(near.kilometres)} of ${place(near.latitude, near.longitude, 2)}`, { near: null }],
-      match && [match === "relevant" ? "relevant only" : "what stands out", { match: "" }],
-    ].filter(Boolean);
-    const chips = on.map(([said, off]) => activeChip(said, () => this.change(off)));
+      { said: after && `from ${after}`, off: { after: "" } },
+      { said: before && `to ${before}`, off: { before: "" } },
+      { said: camera, off: { camera: "" } },
+      { said: around, off: { near: null } },
+      { said: match && (match === "relevant" ? "relevant only" : "what stands out"), off: { match: "" } },
+    ].filter(({ said }) => said);
+    const chips = on.map(({ said, off }) => activeChip(said, () => this.change(off)));
     if (!unique) chips.push(activeChip("every single shot", () => this.asking.change({ unique: true })));
     byId("active").replaceChildren(...chips);
     byId("active").hidden = !chips.length;
@@ -153,6 +173,11 @@ export class FilterPanel {
 
 /** @param {string} said @param {() => void} off */
 function activeChip(said, off) {
-  const button = element("button", { type: "button", ariaLabel: `Remove the filter ${said}`, onclick: off }, said, icon("close"));
+  const button = element(
+    "button",
+    { type: "button", ariaLabel: `Remove the filter ${said}`, onclick: off },
+    said,
+    icon("close"),
+  );
   return element("li", {}, button);
 }

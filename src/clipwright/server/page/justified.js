@@ -51,7 +51,7 @@ export function justified(photos, { width, height, gap, all }) {
     if (count > 1 && shorter - height < height - now) {
       close(start, index, before);
       [start, sum] = [index, shape(photos[index])];
-      if ((width / sum) <= height) {
+      if (width / sum <= height) {
         close(start, index + 1, sum);
         [start, sum] = [index + 1, 0];
       }

@@ -90,8 +90,9 @@ export class Library extends EventTarget {
     const strip = byId("progress");
     strip.hidden = !job;
     if (!job) return;
+    const unreadable = job.failed ? `, ${number(job.failed)} could not be read` : "";
     byId("progress-said").textContent = job.total
-      ? `Reading photographs: ${number(job.done)} of ${number(job.total)}${job.failed ? `, ${number(job.failed)} could not be read` : ""}`
+      ? `Reading photographs: ${number(job.done)} of ${number(job.total)}${unreadable}`
       : "Looking for photographs …";
     const bar = byId("progress-bar");
     if (job.total) bar.value = job.done / job.total;
@@ -104,7 +105,11 @@ export class Library extends EventTarget {
     byId("failures").showModal();
     try {
       const { data } = await ask("GET", "/v1/index/failures?limit=500");
-      list.replaceChildren(...data.map((/** @type {any} */ { name, message }) => element("li", {}, element("strong", {}, name), element("span", {}, message))));
+      list.replaceChildren(
+        ...data.map((/** @type {any} */ { name, message }) =>
+          element("li", {}, element("strong", {}, name), element("span", {}, message)),
+        ),
+      );
     } catch (error) {
       list.replaceChildren(element("li", {}, error.message));
     }

@@ -62,10 +62,8 @@ function showView() {
   byId("search-view").hidden = classifies;
   byId("classify-view").hidden = !classifies;
   byId("search").classList.toggle("away", classifies);
-  for (const [id, here] of [["to-search", !classifies], ["to-classify", classifies]]) {
-    if (here) byId(id).setAttribute("aria-current", "page");
-    else byId(id).removeAttribute("aria-current");
-  }
+  byId("to-search").ariaCurrent = classifies ? null : "page";
+  byId("to-classify").ariaCurrent = classifies ? "page" : null;
   if (classifies) classify().then((view) => view.open());
 }
 
@@ -73,10 +71,17 @@ function sayCount() {
   const { hits, all, order } = results;
   const good = hits.filter((hit) => (hit.relevance ?? 1) >= GOOD).length;
   const known = !isSearching() && !hasFilters(asking.now.filters) && library.state?.photographs;
-  const found = known ? count(known) : `${number(hits.length)}${all ? "" : "+"} photograph${all && hits.length === 1 ? "" : "s"}`;
-  const rest = order === "newest" ? "newest first" : good && good < hits.length ? `the ${number(good)} likeliest first` : "best first";
+  const found = known
+    ? count(known)
+    : `${number(hits.length)}${all ? "" : "+"} photograph${all && hits.length === 1 ? "" : "s"}`;
+  const rest =
+    order === "newest"
+      ? "newest first"
+      : good && good < hits.length
+        ? `${number(good)} likely, best first`
+        : "best first";
   byId("count").textContent = hits.length ? `${found}, ${rest}` : "";
-  say(hits.length ? found : "Nothing found");
+  if (!unasked) say(hits.length ? found : "Nothing found");
 }
 
 /** What stands in the grid's place, or above it, now that the results are there. */
@@ -89,15 +94,22 @@ function sayFound() {
   if (hits.length) clearInstead();
   else if (state && !state.photographs) sayEmpty(state, () => library.update());
   else if (state || isSearching() || hasFilters(asking.now.filters)) sayNothingFound(asking);
-  byId("bar").hidden = !hits.length;
+  byId("bar").hidden = !hits.length && !hasFilters(asking.now.filters);
 }
+
+/** Whether the last search was not asked for by the person, but because there are new photographs. */
+let unasked = false;
 
 asking.addEventListener("change", (/** @type {any} */ event) => {
   const { now } = asking;
+  document.title = [now.text.trim(), "clipwright"].filter(Boolean).join(" · ");
   const before = event.detail;
   if (now.view !== before.view) showView();
   if (now.photo !== null) viewer();
-  if (["text", "chips", "filters", "unique"].some((name) => now[name] !== before[name])) search();
+  if (["text", "chips", "filters", "unique"].some((name) => now[name] !== before[name])) {
+    unasked = false;
+    search();
+  }
 });
 
 results.addEventListener("begin", () => later(() => byId("grid").classList.add("waits"), SLOW));
@@ -132,8 +144,10 @@ grid.addEventListener("pick", (/** @type {any} */ event) => {
 
 library.addEventListener("change", (/** @type {any} */ event) => {
   const atTop = scrollY < innerHeight / 2 && asking.now.photo === null;
-  if (event.detail.grown && (!results.hits.length || (!isSearching() && atTop))) search();
-  else if (!results.loading) {
+  if (event.detail.grown && (!results.hits.length || (!isSearching() && atTop))) {
+    unasked = results.hits.length > 0;
+    search();
+  } else if (!results.loading && !results.error) {
     sayFound();
     if (results.hits.length) sayCount();
   }
@@ -144,8 +158,8 @@ onPictures(byId("veil"), (files) => {
   else box.addFiles(files);
 });
 
-for (const [id, view] of [["to-search", "search"], ["to-classify", "classify"]]) {
-  byId(id).onclick = (/** @type {MouseEvent} */ event) => {
+for (const view of /** @type {const} */ (["search", "classify"])) {
+  byId(`to-${view}`).onclick = (/** @type {MouseEvent} */ event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     asking.change({ view, photo: null });
@@ -160,7 +174,8 @@ box.input.addEventListener("keydown", (event) => {
 });
 addEventListener("keydown", (event) => {
   const within = /** @type {any} */ (event.target);
-  const types = within.matches("input:not([type=range]), textarea, select") && !(within === box.input && !box.input.value);
+  const types =
+    within.matches("input:not([type=range]), textarea, select") && !(within === box.input && !box.input.value);
   if (event.key !== "/" || event.ctrlKey || event.metaKey || types || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   asking.change({ view: "search" }, "replace");
@@ -178,7 +193,8 @@ size.oninput = () => {
 
 byId("skeletons").replaceChildren(...Array.from({ length: 24 }, () => element("span", { className: "skeleton" })));
 showView();
-if (matchMedia("(hover: hover)").matches && asking.now.photo === null) box.input.focus(); // no keyboard over a telephone
+// On a telephone, this would bring up a keyboard over the photographs.
+if (matchMedia("(hover: hover)").matches && asking.now.photo === null) box.input.focus();
 search();
 if (asking.now.photo !== null) viewer();
 library.look();

@@ -23,13 +23,24 @@ export const clearInstead = () => (byId("instead").hidden = true);
 /** An index without photographs. @param {any} library @param {() => void} update */
 export function sayEmpty(library, update) {
   const { roots, job } = library;
-  if (job?.state === "running") fill("image", "Your photographs are being read", ["They appear here as they come."], []);
+  if (job?.state === "running")
+    fill("image", "Your photographs are being read", ["They appear here as they come."], []);
   else if (roots.length) {
     const names = roots.map((/** @type {any} */ root) => root.name).join(", ");
-    fill("image", "No photographs yet", [`The server may read ${names}. They stay where they are.`], [{ said: "Read the photographs", act: update }]);
+    fill(
+      "image",
+      "No photographs yet",
+      [`The server may read ${names}. They stay where they are.`],
+      [{ said: "Read the photographs", act: update }],
+    );
   } else {
     const command = element("code", {}, "clipwright serve --root ~/Pictures");
-    fill("image", "No photographs yet", [element("span", {}, "Start the server with the folder that has them: ", command)], []);
+    fill(
+      "image",
+      "No photographs yet",
+      [element("span", {}, "Start the server with the folder that has them: ", command)],
+      [],
+    );
   }
 }
 
@@ -39,7 +50,10 @@ export function sayNothingFound(asking) {
   /** @type {Way[]} */
   const ways = [];
   if (hasFilters(filters)) {
-    ways.push({ said: "Without filters", act: () => asking.change({ filters: { after: "", before: "", camera: "", match: "", near: null } }) });
+    ways.push({
+      said: "Without filters",
+      act: () => asking.change({ filters: { after: "", before: "", camera: "", match: "", near: null } }),
+    });
   }
   if (text.trim() || chips.length) ways.push({ said: "All photographs", act: () => asking.reset() });
   const hint = hasFilters(filters)
@@ -50,15 +64,26 @@ export function sayNothingFound(asking) {
 
 /** A search that failed, while nothing else is shown. @param {Error} error @param {() => void} again */
 export function sayFailed(error, again) {
-  fill("alert", error instanceof Unreachable ? "The server is gone" : "That did not work", [error.message], [{ said: "Try again", act: again }]);
+  fill(
+    "alert",
+    error instanceof Unreachable ? "The server is gone" : "That did not work",
+    [error.message],
+    [{ said: "Try again", act: again }],
+  );
 }
 
-/** A line above the grid; "" takes it away. @param {string} text @param {"hint" | "wrong"} [kind] */
+/**
+ * A line above the grid, in the place of the count; "" takes it away.
+ * @param {string} text
+ * @param {"hint" | "wrong"} [kind]
+ */
 export function sayAbove(text, kind = "hint") {
   const line = byId("above");
   line.className = kind;
   line.replaceChildren(...(text ? [icon(kind === "wrong" ? "alert" : "info"), element("span", {}, text)] : []));
   line.hidden = !text;
+  byId("count").hidden = !!text;
+  byId("bar").hidden &&= !text;
 }
 
 /** Whether a failure is about what was typed, and not about the server. @param {Error} error */

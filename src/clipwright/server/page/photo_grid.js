@@ -13,6 +13,8 @@ import { PHOTO_TYPE } from "./uploads.js";
 const TOGETHER = 70;
 /** What lies beyond the window is only fetched when nothing new has come for so long: somebody may be typing. */
 const REST = 250;
+/** In a narrow window rows are no higher than this share of its width, so that photographs stand side by side. */
+const NARROW = 0.4;
 /** Pixels of a section's title, and above it. */
 const TITLE = 36;
 const BETWEEN = 18;
@@ -61,18 +63,22 @@ export class PhotoGrid extends EventTarget {
       this.giveUp(hits);
       await this.firstPictures(hits, all);
       if (turn !== this.turn) return;
-      this.current = 0;
+      const stays = this.place.contains(document.activeElement) ? this.hits[this.current]?.id : null;
+      this.current = Math.max(
+        0,
+        hits.findIndex((hit) => hit.id === stays),
+      );
       this.beyond = 0;
       clearTimeout(this.resting);
       this.resting = setTimeout(() => {
         this.beyond = BEYOND;
         this.draw();
       }, REST);
-      if (scrollY > 0) scrollTo({ top: 0, behavior: "instant" });
+      if (scrollY > 0 && !stays) scrollTo({ top: 0, behavior: "instant" });
     }
     this.hits = hits;
     this.all = all;
-    this.layOut();
+    this.layOut(fresh);
   }
 
   /** @param {number} height of a row, as wished */
@@ -93,12 +99,21 @@ export class PhotoGrid extends EventTarget {
     }
   }
 
-  /** Makes the cells of the first row and waits a little for their pictures. @param {Hit[]} hits @param {boolean} all */
+  /**
+   * Makes the cells of the first row and waits a little for their pictures.
+   * @param {Hit[]} hits
+   * @param {boolean} all
+   */
   async firstPictures(hits, all) {
     const tiles = this.rowsOf(hits, all)[0]?.tiles ?? [];
     const pictures = tiles.map((tile) => this.cellOf(hits[tile.index]).querySelector("img").decode());
     const late = new Promise((done) => setTimeout(done, TOGETHER));
     await Promise.race([Promise.allSettled(pictures), late]);
+  }
+
+  /** Lays out again where the width has changed; not behind a photograph, where only the scroll bar went. */
+  refit() {
+    if (this.place.clientWidth !== this.width && !document.querySelector("#viewer[open]")) this.layOut();
   }
 
   /** The rows of these hits, those of each section below its title. @param {Hit[]} hits @param {boolean} all */
@@ -111,7 +126,8 @@ export class PhotoGrid extends EventTarget {
     /** @type {GridRow[]} */
     const rows = [];
     for (const { title, start, end } of parts) {
-      const wish = { width: this.width, height: this.height, gap, all: all || end < hits.length };
+      const height = Math.min(this.height, this.width * NARROW);
+      const wish = { width: this.width, height, gap, all: all || end < hits.length };
       const above = rows.length ? rows.at(-1).top + rows.at(-1).height + gap : 0;
       const room = title ? TITLE + (rows.length ? BETWEEN : 0) : 0;
       justified(hits.slice(start, end), wish).forEach(({ top, height, tiles }, place) => {
@@ -122,18 +138,23 @@ export class PhotoGrid extends EventTarget {
     return rows;
   }
 
-  layOut() {
+  /** Works the rows out again, and draws those that are not as they were. */
+  layOut(fresh = false) {
+    const before = this.rows;
     this.rows = this.rowsOf(this.hits, this.all);
     const last = this.rows.at(-1);
     this.place.style.height = `${last ? last.top + last.height : 0}px`;
     this.place.setAttribute("aria-rowcount", String(this.all ? this.rows.length : -1));
     const focused = this.place.contains(document.activeElement);
-    for (const row of this.drawn.values()) row.remove();
-    this.drawn.clear();
+    for (const [place, line] of this.drawn) {
+      if (!fresh && JSON.stringify(before[place]) === JSON.stringify(this.rows[place])) continue;
+      line.remove();
+      this.drawn.delete(place);
+    }
     this.draw();
     const ids = new Set(this.hits.map((hit) => hit.id));
     for (const [id, cell] of this.cells) if (!ids.has(id) || !cell.isConnected) this.cells.delete(id);
-    if (focused) this.focus();
+    if (focused && !this.place.contains(document.activeElement)) this.focus();
   }
 
   /** Puts the rows near the window into the document, and takes the others out. */
@@ -190,10 +211,20 @@ export class PhotoGrid extends EventTarget {
     const picture = element("img", { decoding: "async", draggable: false, src: hit.thumbnail });
     picture.onerror = () => picture.classList.add("lost");
     const more = element("span", { className: "more", ariaHidden: "true" }, icon("stack"), "");
-    const offline = hit.offline && element("span", { className: "offline", title: "Its disk is not connected" }, icon("offline"));
-    const pick = element("button", { type: "button", className: "pick", tabIndex: -1, title: "Add to the search (+)" }, icon("plus"));
+    const offline =
+      hit.offline && element("span", { className: "offline", title: "Its disk is not connected" }, icon("offline"));
+    const pick = element(
+      "button",
+      { type: "button", className: "pick", tabIndex: -1, title: "Add to the search (+)" },
+      icon("plus"),
+    );
     pick.ariaLabel = `Add ${hit.name} to the search`;
-    return element("div", { className: "cell", role: "gridcell" }, element("a", { draggable: true }, picture, more, offline), pick);
+    return element(
+      "div",
+      { className: "cell", role: "gridcell" },
+      element("a", { draggable: true }, picture, more, offline),
+      pick,
+    );
   }
 
   /** The place of the row that holds a hit. @param {number} index */
@@ -285,14 +316,19 @@ export class PhotoGrid extends EventTarget {
     }
   }
 
-  /** The hit that lies nearest, some rows further; -1 above the first row. @param {number} index @param {number} step */
+  /**
+   * The hit that lies nearest, some rows further; -1 above the first row.
+   * @param {number} index
+   * @param {number} step
+   */
   beside(index, step) {
     const from = this.rowOf(index);
     if (from + step < 0) return from === 0 ? -1 : this.beside(index, -from);
     const row = this.rows[Math.min(this.rows.length - 1, from + step)];
     const tile = this.rows[from].tiles.find((tile) => tile.index === index);
     const middle = tile.left + tile.width / 2;
-    const away = (/** @type {import("./justified.js").Tile} */ other) => Math.abs(other.left + other.width / 2 - middle);
+    const away = (/** @type {import("./justified.js").Tile} */ other) =>
+      Math.abs(other.left + other.width / 2 - middle);
     return row.tiles.reduce((best, other) => (away(other) < away(best) ? other : best)).index;
   }
 }

@@ -29,6 +29,8 @@ export class Results extends EventTarget {
     this.busy = new AbortController();
     this.offset = 0;
     this.loading = false;
+    /** Why what is shown is not what was asked for last. @type {Error | null} */
+    this.error = null;
   }
 
   /** Looks for something else; what was being looked for is given up. @param {import("./asked.js").Asked} asked */
@@ -53,6 +55,7 @@ export class Results extends EventTarget {
       const answer = await this.find(searchBody(this.asked, limit, offset), busy.signal);
       if (busy.signal.aborted) return;
       this.loading = false;
+      this.error = null;
       const known = new Set(fresh ? [] : this.hits.map((hit) => hit.id));
       this.hits = [...(fresh ? [] : this.hits), ...answer.data.filter((/** @type {Hit} */ hit) => !known.has(hit.id))];
       this.order = answer.order;
@@ -62,11 +65,16 @@ export class Results extends EventTarget {
     } catch (error) {
       if (busy.signal.aborted) return;
       this.loading = false;
+      this.error = error;
       this.dispatchEvent(new CustomEvent("failed", { detail: { error, fresh } }));
     }
   }
 
-  /** The server's answer; one without photographs where there is no index yet. @param {any} body @param {AbortSignal} signal */
+  /**
+   * The server's answer; one without photographs where there is no index yet.
+   * @param {any} body
+   * @param {AbortSignal} signal
+   */
   async find(body, signal) {
     try {
       return await ask("POST", "/v1/search", { body, files: uploadsOf(this.asked.chips), signal });

@@ -68,7 +68,8 @@ export class SearchBox {
 
   onKey(/** @type {KeyboardEvent} */ event) {
     const { chips } = this.asking.now;
-    if (event.key === "Backspace" && !this.input.value && chips.length) this.asking.change({ chips: chips.slice(0, -1) });
+    if (event.key === "Backspace" && !this.input.value && chips.length)
+      this.asking.change({ chips: chips.slice(0, -1) });
   }
 
   /** @param {Chip[] | null} before */
@@ -79,7 +80,8 @@ export class SearchBox {
     if (chips === before) return;
     const focused = [...this.chips.children].findIndex((chip) => chip.contains(document.activeElement));
     this.chips.replaceChildren(...chips.map((chip) => this.chip(chip)));
-    if (focused >= 0) (this.chips.children[Math.min(focused, chips.length - 1)]?.querySelector("button") ?? this.input).focus();
+    if (focused >= 0)
+      (this.chips.children[Math.min(focused, chips.length - 1)]?.querySelector("button") ?? this.input).focus();
     this.input.placeholder = chips.length ? "and …" : "Search your photographs";
   }
 

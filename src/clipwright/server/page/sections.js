@@ -6,7 +6,11 @@ const MONTH = new Intl.DateTimeFormat("en", { month: "long", timeZone: "UTC" });
 
 /** @typedef {{title: string, start: number, end: number}} Section */
 
-/** "May 2024", "March to May 2024", "November 2023 to May 2024" @param {string} newest @param {string} oldest as YYYY-MM */
+/**
+ * "May 2024", "March to May 2024", "November 2023 to May 2024"
+ * @param {string} newest
+ * @param {string} oldest as YYYY-MM
+ */
 function titleOf(newest, oldest) {
   if (!newest) return "Without a date";
   const name = (/** @type {string} */ month) => MONTH.format(new Date(`${month}-01T00:00:00Z`));

@@ -7,7 +7,9 @@
   if (kept) root.dataset.theme = kept;
   addEventListener("DOMContentLoaded", () => {
     document.getElementById("theme").onclick = () => {
-      const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+      const dark = root.dataset.theme
+        ? root.dataset.theme === "dark"
+        : matchMedia("(prefers-color-scheme: dark)").matches;
       root.dataset.theme = dark ? "light" : "dark";
       localStorage.setItem(KEPT, root.dataset.theme);
     };

@@ -21,10 +21,15 @@ export async function keep(file) {
 /** The files that belong to these chips, as api.js takes them. @param {import("./query.js").Chip[]} chips */
 export function uploadsOf(chips) {
   const named = chips.filter((chip) => chip.kind === "upload" && uploads.has(chip.value));
-  return named.map((chip) => /** @type {[string, Blob, string]} */ ([chip.value, uploads.get(chip.value).content, chip.value]));
+  return named.map(
+    (chip) => /** @type {[string, Blob, string]} */ ([chip.value, uploads.get(chip.value).content, chip.value]),
+  );
 }
 
-/** The picture at the size that is sent; as it is where the browser cannot read it, for the server may. @param {Blob} file */
+/**
+ * The picture at the size that is sent; as it is where the browser cannot read it, for the server may.
+ * @param {Blob} file
+ */
 export async function smaller(file) {
   try {
     const picture = await createImageBitmap(file);

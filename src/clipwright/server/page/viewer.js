@@ -48,7 +48,11 @@ export class Viewer {
     byId("without-this").onclick = () => box.add(this.chip(-1));
     new ResizeObserver(() => this.fit()).observe(byId("stage"));
     let touched = 0;
-    byId("stage").addEventListener("touchstart", (/** @type {TouchEvent} */ event) => (touched = event.changedTouches[0].clientX), { passive: true });
+    byId("stage").addEventListener(
+      "touchstart",
+      (/** @type {TouchEvent} */ event) => (touched = event.changedTouches[0].clientX),
+      { passive: true },
+    );
     byId("stage").addEventListener("touchend", (/** @type {TouchEvent} */ event) => {
       const moved = event.changedTouches[0].clientX - touched;
       if (Math.abs(moved) > SWIPE && (visualViewport?.scale ?? 1) === 1) this.step(moved < 0 ? 1 : -1);
@@ -73,10 +77,15 @@ export class Viewer {
     const hit = this.results.hits.find((hit) => hit.id === photo);
     if (hit) return this.show(hit, hit);
     const folder = this.results.hits.find((hit) => hit.folded.some((other) => other.id === photo));
-    if (folder) return this.show(folder.folded.find((other) => other.id === photo), folder);
+    if (folder)
+      return this.show(
+        folder.folded.find((other) => other.id === photo),
+        folder,
+      );
     try {
       const found = await ask("GET", `/v1/photos/${photo}`);
-      if (this.asking.now.photo === photo) this.show(found, { similarity: null, relevance: null, folded: [], ...found });
+      if (this.asking.now.photo === photo)
+        this.show(found, { similarity: null, relevance: null, folded: [], ...found });
     } catch (error) {
       this.asking.change({ photo: null }, "replace");
       this.box.say(error.message);
@@ -167,14 +176,19 @@ export class Viewer {
       ["When", photo.taken && moment(photo.taken)],
       ["Camera", photo.camera],
       ["Lens", photo.lens],
-      ["Size", `${number(photo.width)} × ${number(photo.height)}${pixels >= 0.1 ? `, ${pixels.toFixed(1)} megapixels` : ""}`],
+      [
+        "Size",
+        `${number(photo.width)} × ${number(photo.height)}${pixels >= 0.1 ? `, ${pixels.toFixed(1)} megapixels` : ""}`,
+      ],
       ["File", `${photo.format}, ${bytes(photo.bytes)}`],
       ["Where", photo.latitude !== null && place(photo.latitude, photo.longitude)],
       ["Match", hit.relevance !== null && `${relevance(hit.relevance)} (relevance ${hit.relevance.toFixed(2)})`],
       ["Note", photo.offline && "Its disk is not connected."],
     ];
     const shown = facts.filter(([, value]) => value);
-    byId("facts").replaceChildren(...shown.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+    byId("facts").replaceChildren(
+      ...shown.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+    );
     const near = byId("near-this");
     near.hidden = photo.latitude === null;
     near.onclick = () => {
@@ -188,16 +202,23 @@ export class Viewer {
   drawFolded(photo, hit) {
     const shots = hit.folded.length ? [hit, ...hit.folded] : [];
     byId("folded-part").hidden = !shots.length;
-    byId("folded").replaceChildren(...shots.map((shot, place) => this.small(shot, `Shot ${place + 1} of ${shots.length}`, shot.id === photo.id)));
+    byId("folded").replaceChildren(
+      ...shots.map((shot, place) => this.small(shot, `Shot ${place + 1} of ${shots.length}`, shot.id === photo.id)),
+    );
   }
 
   /** @param {Photo} photo */
   async drawAlike(photo) {
     const { signal } = this.busy;
     const part = byId("alike");
-    part.replaceChildren(...Array.from({ length: 6 }, () => element("li", { className: "skeleton", ariaHidden: "true" })));
+    part.replaceChildren(
+      ...Array.from({ length: 6 }, () => element("li", { className: "skeleton", ariaHidden: "true" })),
+    );
     try {
-      const answer = await ask("POST", "/v1/search", { body: { like: photo.id, limit: ALIKE + 1, unique: true }, signal });
+      const answer = await ask("POST", "/v1/search", {
+        body: { like: photo.id, limit: ALIKE + 1, unique: true },
+        signal,
+      });
       const others = answer.data.filter((/** @type {Photo} */ other) => other.id !== photo.id).slice(0, ALIKE);
       part.replaceChildren(...others.map((/** @type {Photo} */ other) => this.small(other, alternative(other), false)));
       byId("alike-part").hidden = !others.length;
@@ -206,9 +227,18 @@ export class Viewer {
     }
   }
 
-  /** A small picture that leads to its photograph. @param {Photo} photo @param {string} label @param {boolean} shown */
+  /**
+   * A small picture that leads to its photograph.
+   * @param {Photo} photo
+   * @param {string} label
+   * @param {boolean} shown
+   */
   small(photo, label, shown) {
-    const link = element("a", { href: this.asking.address({ photo: photo.id }), ariaLabel: label }, element("img", { src: photo.thumbnail, alt: "" }));
+    const link = element(
+      "a",
+      { href: this.asking.address({ photo: photo.id }), ariaLabel: label },
+      element("img", { src: photo.thumbnail, alt: "" }),
+    );
     if (shown) link.setAttribute("aria-current", "true");
     link.onclick = (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -261,7 +291,11 @@ export class Viewer {
     const body = { images: [`photo:${this.photo.id}`], labels, unknown: byId("viewer-unknown").checked };
     try {
       const { data } = await ask("POST", "/v1/classify", { body, signal });
-      out.replaceChildren(data[0].error ? element("p", { className: "wrong" }, data[0].error.message) : labelBars(data[0].labels.slice(0, 8)));
+      out.replaceChildren(
+        data[0].error
+          ? element("p", { className: "wrong" }, data[0].error.message)
+          : labelBars(data[0].labels.slice(0, 8)),
+      );
     } catch (error) {
       if (!signal.aborted) out.replaceChildren(element("p", { className: "wrong" }, icon("alert"), error.message));
     }

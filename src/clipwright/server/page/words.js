@@ -29,11 +29,11 @@ export const kilometres = (/** @type {number} */ value) =>
 
 /** What a relevance means: at one half a photograph is as relevant as not. @param {number} value */
 export const relevance = (value) =>
-  value >= 0.8 ? "shows it clearly" : value >= 0.5 ? "probably shows it" : value >= 0.25 ? "may show it" : "hardly shows it";
+  value >= 0.8 ? "very likely" : value >= 0.5 ? "likely" : value >= 0.25 ? "possible" : "unlikely";
 
-/** Shares below a thousandth are not zero. @param {number} value */
+/** No share is said to be nothing, or all. @param {number} value */
 export const percent = (value) =>
-  value > 0 && value < 0.001 ? "< 0.1 %" : `${(value * 100).toFixed(value < 0.0995 || value > 0.999 ? 1 : 0)} %`;
+  value < 0.001 ? "< 0.1 %" : value > 0.999 ? "> 99.9 %" : `${(value * 100).toFixed(value < 0.0995 ? 1 : 0)} %`;
 
 /** What stands for a picture where it cannot be seen. @param {{name: string, taken: string | null}} photo */
 export const alternative = (photo) => (photo.taken ? `${photo.name}, ${day(photo.taken)}` : photo.name);
