@@ -24,6 +24,7 @@ from typing import Any, cast
 
 import httptools
 import numpy as np
+import psutil
 import uvloop
 
 _MOST_CONNECTIONS = 512
@@ -68,6 +69,8 @@ class Answers:
     """(N,) seconds that requests of an open loop began after they were due."""
     first: dict[str, Any]
     """The first good answer."""
+    busy_cores: float = 0.0
+    """Processor cores in use meanwhile, by whatever runs on the machine."""
 
     def percentile(self, share: float) -> float:
         """Seconds, e.g. for 99."""
@@ -93,13 +96,21 @@ def send(load: Load) -> Answers:
         job |= {"requests": str(requests), "lengths": lengths}
         command = [sys.executable, __file__]
         limit = load.seconds + _PATIENCE + 60
+        begun, busy = time.perf_counter(), _busy_seconds()
         done = subprocess.run(
             command, input=json.dumps(job).encode(), stdout=subprocess.PIPE, check=True, timeout=limit
         )
-    result = json.loads(done.stdout)
+        busy, wall = _busy_seconds() - busy, time.perf_counter() - begun
+    result = {**json.loads(done.stdout), "busy_cores": busy / wall}
     for name in ("latencies", "lateness"):
         result[name] = np.array(result[name])
     return Answers(**result)
+
+
+def _busy_seconds() -> float:
+    """Of all processors, since the machine was started."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
 
 
 def _as_sent(load: Load, body: bytes) -> bytes:
@@ -236,8 +247,8 @@ class _Run:
     async def _arrivals(self, begun: float, start: float, end: float) -> None:
         """Sends at moments whose distances are drawn from the exponential distribution."""
         generator = random.Random(self._job["seed"])
-        # Connections are made beforehand, as a client that stays has them.
-        idle: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
+        # Connections are made beforehand, as clients that stay have them. They take turns: none is idle for long.
+        idle: asyncio.Queue[_Connection] = asyncio.Queue()
         for _ in range(32):
             idle.put_nowait(await self._connect())
         made = idle.qsize()
@@ -262,7 +273,7 @@ class _Run:
         while not idle.empty():
             idle.get_nowait().close()
 
-    async def _one(self, connection: _Connection, due: float, idle: asyncio.LifoQueue[_Connection]) -> None:
+    async def _one(self, connection: _Connection, due: float, idle: asyncio.Queue[_Connection]) -> None:
         await connection.send(self._next(), due)
         idle.put_nowait(connection)
 

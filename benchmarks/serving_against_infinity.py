@@ -86,6 +86,7 @@ def main() -> None:
         pictures, seeds = jpegs(PICTURES), itertools.count()
         check_same(servers, pictures[0])
         found: dict[tuple[str, str], list[Answers]] = {}
+        others: list[float] = []
         for _ in range(options.rounds):
             for what, clients in (("pictures", CLIENTS), ("sentences", CLIENTS), ("one sentence", 1)):
                 for server in servers:
@@ -101,11 +102,15 @@ def main() -> None:
                         seconds=options.seconds,
                         warm_up=options.seconds / 3,
                     )
+                    used = server.processor_seconds()
                     answers = send(load)
                     if not answers.all_good:
                         raise SystemExit(f"{server.name} answered {answers.statuses}")
+                    cores = (server.processor_seconds() - used) / answers.wall_seconds
+                    others.append(max(0.0, answers.busy_cores - answers.cores - cores))
                     found.setdefault((what, server.name), []).append(answers)
         resident = {server.name: server.resident_bytes() for server in servers}
+    print(f"- other work on the machine meanwhile: {statistics.median(others):.2f} cores, at most {max(others):.2f}")
     report(found, [server.name for server in servers], resident)
 
 

@@ -49,21 +49,24 @@ def measure(server: RunningServer, rounds: int, seconds: float) -> None:
     def bodies() -> list[bytes]:
         return text_bodies(server.model, sentences(20_000, next(seeds)))
 
-    alone, capacity, median, tail, share, late, cores = [], [], [], [], [], [], []
+    alone, capacity, median, tail, share, late, cores, others = [], [], [], [], [], [], [], []
     for number in range(rounds):
         one = sent(server, bodies(), seconds, clients=1)
         alone.append(one.percentile(50) * 1000)
         full = sent(server, bodies(), seconds, clients=CLIENTS)
         capacity.append(full.rate)
+        used = server.processor_seconds()
         half = sent(server, bodies(), 2 * seconds, rate=SHARE * full.rate, seed=number)
         median.append(half.percentile(50) * 1000)
         tail.append(half.percentile(99) * 1000)
         share.append(tail[-1] / alone[-1])
         late.append(sorted(half.lateness.tolist())[int(0.99 * len(half.lateness))] * 1000)
         cores.append(half.cores)
+        of_server = (server.processor_seconds() - used) / half.wall_seconds
+        others.append(max(0.0, half.busy_cores - half.cores - of_server))
     cells = (alone, capacity, median, tail)
     print(f"| {server.name} | {' | '.join(middle(cell) for cell in cells)} | {middle(share, '{:.2f}')}x |", end="")
-    print(f" {middle(late)} | {middle(cores, '{:.2f}')} |", flush=True)
+    print(f" {middle(late)} | {middle(cores, '{:.2f}')} | {middle(others, '{:.2f}')} |", flush=True)
 
 
 def main() -> None:
@@ -79,7 +82,7 @@ def main() -> None:
     print(f"- {options.rounds} rounds, {options.seconds:.0f} s each, at half capacity {2 * options.seconds:.0f} s")
     print(f"- asked: p99 at {SHARE:.0%} of capacity <= 3x the unloaded median\n")
     print("| model | alone, p50 ms | capacity, 64 clients, texts/s | at half: p50 ms | p99 ms | p99 / alone | ", end="")
-    print("sent late, p99 ms | clients, cores |\n|---|---|---|---|---|---|---|---|")
+    print("sent late, p99 ms | clients, cores | other work, cores |\n|---|---|---|---|---|---|---|---|---|")
     for model in options.models:
         with clipwright_server(model, options.port, ["--precision", options.precision], name=model) as server:
             measure(server, options.rounds, options.seconds)

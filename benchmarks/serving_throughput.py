@@ -115,8 +115,9 @@ def main() -> None:
                 used = server.processor_seconds()
                 answers = served(server, bodies, options.seconds)
                 turn[name] = answers.rate
-                turn[f"{name}, cores"] = (server.processor_seconds() - used) / answers.wall_seconds
+                turn[f"{name}, cores"] = cores = (server.processor_seconds() - used) / answers.wall_seconds
                 turn[f"{name}, generator"] = answers.cores
+                turn[f"{name}, others"] = max(0.0, answers.busy_cores - cores - answers.cores)
                 turn[f"{name}, p50"], turn[f"{name}, p99"] = answers.percentile(50), answers.percentile(99)
             for key, value in turn.items():
                 figures.setdefault(key, []).append(value)
@@ -130,6 +131,7 @@ def main() -> None:
         row(f"{label}: p99", figures[f"{name}, p99"], "s")
         row(f"{label}: processor time of the server and its worker", figures[f"{name}, cores"], "cores")
         row(f"{label}: processor time of the clients", figures[f"{name}, generator"], "cores")
+        row(f"{label}: other work on the machine", figures[f"{name}, others"], "cores")
     print("\n| ratio | asked | median | of the fastest |\n|---|---|---|---|")
     ratio("served / from JPEGs without a server", ">= 85 %", figures["served"], figures["embed"])
     ratio("served / tower alone, both in batches of 16", "", figures["served"], figures["tower"])
