@@ -16,9 +16,9 @@ import clipwright
 from clipwright.server.requests.web_fetch import WebFetcher
 from clipwright.server.services import Services
 from clipwright.server.settings import Limits, ModelSettings, ServerSettings
+from tests.server.requests.test_web_fetch import Names, Site, answer, running
 from tests.server.routes.conftest import PHOTOS, data_uri
 from tests.server.serving import Serving, serving
-from tests.server.requests.test_web_fetch import Names, Site, answer, running
 
 ROCKET = PHOTOS[0].read_bytes()
 LIMITS = Limits(
