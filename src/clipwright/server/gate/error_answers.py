@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clipwright.errors import (
@@ -162,11 +162,22 @@ def http_error_answers(metrics: Metrics) -> Callable[[Request, Any], Coroutine[A
 
 def _methods_at(request: Request) -> set[str]:
     """What may be done at a request's address."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return found
+    return {
+        method
+        for route in _routes_in(request.app.routes)
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
+
+
+def _routes_in(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Single routes. FastAPI keeps a router that was included, here always without a prefix, as one of them."""
+    for route in routes:
+        router = getattr(route, "original_router", None)
+        if router is None:
+            yield route
+        else:
+            yield from _routes_in(router.routes)
 
 
 class ErrorAnswers:
