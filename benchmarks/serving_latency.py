@@ -1,8 +1,9 @@
 """How long does a text wait when a server is half busy?
 
-First the latency of one client alone, then the capacity at 64 clients, then requests at half that rate whose distances
-are drawn from the exponential distribution, whatever the answers do (an open loop). A latency counts from the moment
-when the request was due. All three in each round; quoted are the medians of the rounds and their ranges.
+Requests come at distances that are drawn from the exponential distribution, whatever the answers do (an open loop), and
+a latency counts from the moment when its request was due. Unloaded: at a twentieth of the rate that one client reaches
+by asking again and again. Half busy: at half of that client's rate, and at half of what 64 clients get at most, which
+is more, since batches are a part of it. All of it in each round; quoted are the medians of the rounds and their ranges.
 Run: python benchmarks/serving_latency.py MODEL [MODEL ...] [--precision auto] [--rounds 5] [--seconds 10]
 """
 
@@ -12,6 +13,9 @@ import argparse
 import itertools
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from load_generator import Answers, Load, send
 from machine import describe
@@ -19,11 +23,18 @@ from running_servers import RunningServer, clipwright_server
 from serving_inputs import sentences, text_bodies
 
 CLIENTS = 64
-SHARE = 0.5
+SHARE, UNLOADED = 0.5, 0.05
 _WARM_UP = 2.0
 
 
-def sent(server: RunningServer, bodies: Sequence[bytes], seconds: float, **how: float | int) -> Answers:
+@dataclass(frozen=True)
+class Measured:
+    answers: Answers
+    others: float
+    """Processor cores that other work on the machine took meanwhile."""
+
+
+def sent(server: RunningServer, bodies: Sequence[bytes], seconds: float, **how: float | int) -> Measured:
     """Ends the program where a request was refused."""
     load = Load(
         port=server.port,
@@ -33,10 +44,12 @@ def sent(server: RunningServer, bodies: Sequence[bytes], seconds: float, **how: 
         warm_up=_WARM_UP,
         **how,  # type: ignore[arg-type]
     )
+    used = server.processor_seconds()
     answers = send(load)
     if not answers.all_good:
         raise SystemExit(f"answers: {answers.statuses}")
-    return answers
+    of_server = (server.processor_seconds() - used) / answers.wall_seconds
+    return Measured(answers, max(0.0, answers.busy_cores - answers.cores - of_server))
 
 
 def middle(values: Sequence[float], form: str = "{:.1f}") -> str:
@@ -44,29 +57,39 @@ def middle(values: Sequence[float], form: str = "{:.1f}") -> str:
 
 
 def measure(server: RunningServer, rounds: int, seconds: float) -> None:
+    """Prints its rows of the table."""
     seeds = itertools.count()
 
     def bodies() -> list[bytes]:
         return text_bodies(server.model, sentences(20_000, next(seeds)))
 
-    alone, capacity, median, tail, share, late, cores, others = [], [], [], [], [], [], [], []
+    rows: dict[str, list[Measured]] = {}
     for number in range(rounds):
         one = sent(server, bodies(), seconds, clients=1)
-        alone.append(one.percentile(50) * 1000)
         full = sent(server, bodies(), seconds, clients=CLIENTS)
-        capacity.append(full.rate)
-        used = server.processor_seconds()
-        half = sent(server, bodies(), 2 * seconds, rate=SHARE * full.rate, seed=number)
-        median.append(half.percentile(50) * 1000)
-        tail.append(half.percentile(99) * 1000)
-        share.append(tail[-1] / alone[-1])
-        late.append(sorted(half.lateness.tolist())[int(0.99 * len(half.lateness))] * 1000)
-        cores.append(half.cores)
-        of_server = (server.processor_seconds() - used) / half.wall_seconds
-        others.append(max(0.0, half.busy_cores - half.cores - of_server))
-    cells = (alone, capacity, median, tail)
-    print(f"| {server.name} | {' | '.join(middle(cell) for cell in cells)} | {middle(share, '{:.2f}')}x |", end="")
-    print(f" {middle(late)} | {middle(cores, '{:.2f}')} | {middle(others, '{:.2f}')} |", flush=True)
+        rows.setdefault("one client, again and again", []).append(one)
+        rows.setdefault(f"{CLIENTS} clients, again and again", []).append(full)
+        for name, rate in (
+            ("unloaded", UNLOADED * one.answers.rate),
+            ("half of one client's rate", SHARE * one.answers.rate),
+            (f"half of {CLIENTS} clients' rate", SHARE * full.answers.rate),
+        ):
+            rows.setdefault(name, []).append(sent(server, bodies(), 2 * seconds, rate=rate, seed=number))
+    alone = [measured.answers.percentile(50) for measured in rows["unloaded"]]
+    for name, found in rows.items():
+        answers = [measured.answers for measured in found]
+        tails = [of_round.percentile(99) for of_round in answers]
+        late = [1000 * float(np.percentile(of_round.lateness, 99)) for of_round in answers if len(of_round.lateness)]
+        cells = (
+            middle([of_round.rate for of_round in answers], "{:.0f}"),
+            middle([1000 * of_round.percentile(50) for of_round in answers]),
+            middle([1000 * tail for tail in tails]),
+            middle([tail / median for tail, median in zip(tails, alone, strict=True)], "{:.1f}") + "x",
+            middle([of_round.cores for of_round in answers], "{:.2f}"),
+            middle([measured.others for measured in found], "{:.2f}"),
+            middle(late) if late else "",
+        )
+        print(f"| {server.name}: {name} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -79,10 +102,10 @@ def main() -> None:
     options = parser.parse_args()
     print(f"# Latency of a text on a half busy server\n\n{describe()}")
     print(f"- precision {options.precision}, one sentence a request, none of them twice")
-    print(f"- {options.rounds} rounds, {options.seconds:.0f} s each, at half capacity {2 * options.seconds:.0f} s")
-    print(f"- asked: p99 at {SHARE:.0%} of capacity <= 3x the unloaded median\n")
-    print("| model | alone, p50 ms | capacity, 64 clients, texts/s | at half: p50 ms | p99 ms | p99 / alone | ", end="")
-    print("sent late, p99 ms | clients, cores | other work, cores |\n|---|---|---|---|---|---|---|---|---|")
+    print(f"- {options.rounds} rounds, {options.seconds:.0f} s each, open loops {2 * options.seconds:.0f} s")
+    print("- asked: p99 at half of capacity <= 3x the unloaded median\n")
+    print("| | texts/s | p50 ms | p99 ms | p99 / p50 unloaded | clients, cores | other work, cores | ", end="")
+    print("sent late, p99 ms |\n|---|---|---|---|---|---|---|---|")
     for model in options.models:
         with clipwright_server(model, options.port, ["--precision", options.precision], name=model) as server:
             measure(server, options.rounds, options.seconds)
