@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from clipwright.server.rejection import RejectionError
+from clipwright.server.requests import request_body
 from clipwright.server.requests.request_body import PictureList, RequestModel, TextList, described, read_body
 from clipwright.server.settings import Limits
 
@@ -35,6 +36,13 @@ class Asked(RequestModel):
     loud: bool = False
     inner: Inner | None = None
     note: str | None = None
+
+
+class Partial(RequestModel):
+    FILES: ClassVar = "images"
+
+    images: PictureList
+    partial: bool = False
 
 
 class Bare(RequestModel):
@@ -194,6 +202,23 @@ def test_a_body_of_nothing_but_signs_is_refused_before_it_is_parsed(
 def test_a_list_of_wrong_items_is_refused_at_its_first(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = refusal(b'{"labels": [' + b"1," * 400_000 + b'1], "images": ["a"]}')
     assert (refused.param, refused.index) == ("labels", 0)
+
+
+def test_a_picture_far_too_large_is_refused_before_the_body_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = "A" * (LIMITS.picture_bytes * 3 // 2)
+    body = json.dumps({"labels": ["a"], "images": ["photo:1", "data:image/png;base64," + huge]}).encode()
+    monkeypatch.setattr(request_body, "_read_json", lambda *_: pytest.fail("it was parsed"))
+    refused = refusal(body)
+    assert (refused.status, refused.code, refused.index) == (422, "too_large", 1)
+
+
+def test_where_the_rest_is_to_be_answered_a_picture_too_large_is_left_to_it() -> None:
+    huge = "data:image/png;base64," + "A" * (LIMITS.picture_bytes * 3 // 2)
+    assert read(json.dumps({"images": [huge], "partial": True}).encode(), model=Partial).images == [huge]
+
+
+def test_a_long_text_is_no_picture_too_large() -> None:
+    assert len(read(json.dumps({"note": "A" * (LIMITS.picture_bytes * 2)}).encode(), model=Bare).note) > 0
 
 
 def test_a_client_that_goes_away_leaves_no_traceback() -> None:

@@ -18,13 +18,14 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from clipwright.errors import suggestion
-from clipwright.server.rejection import RejectionError
+from clipwright.server.rejection import ItemFault, RejectionError
 from clipwright.server.settings import Limits
 
 _AT_ONCE = 256 * 1024
 """Bytes of a body that is parsed on the event loop: a quarter of a millisecond. Larger ones go to a thread."""
 _MOST_VALUES = 1_000_000
 """Of a body. Two letters of JSON can be an object of 60 bytes in memory; texts and pictures need few objects."""
+_BLOCK = 2**20
 _REST = "request"
 """The field of a form that holds other fields, as JSON."""
 _SUBJECT = re.compile(r"^(Input|List|Value|String|Dictionary) (?=should )")
@@ -96,6 +97,7 @@ async def read_body(request: Request, model: type[ModelT], limits: Limits) -> Mo
         if kind == "application/json":
             body = await request.body()
             if len(body) > _AT_ONCE:
+                _check_strings(body, limits.picture_bytes)
                 return await asyncio.to_thread(_read_json, body, model)
             return _read_json(body, model)
         if kind == "multipart/form-data":
@@ -128,6 +130,37 @@ def _parse_json(body: bytes, param: str | None = None) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise invalid(f"{name} is not a JSON object, as in {{...}}", param)
     return parsed
+
+
+def _check_strings(body: bytes, most: int) -> None:
+    """Refuses a picture of many more bytes than may be before the body is parsed, which takes longer than receiving it.
+
+    Finds it by how far apart quotes are; what goes just beyond the limit is found when it is taken out. A request that
+    wants the rest answered is left alone.
+    """
+    free = 0
+    for start in range(0, len(body) - _BLOCK + 1, _BLOCK):
+        free = free + 1 if body.find(b'"', start, start + _BLOCK) < 0 else 0
+        if free * _BLOCK * 3 > most * 4 + _BLOCK:  # in base64
+            quote = body.rfind(b'"', 0, start - (free - 1) * _BLOCK)
+            rest = body.find(b'"', start + _BLOCK)
+            if not body.startswith(b"data:", quote + 1) or b'"partial"' in body[:quote] or b'"partial"' in body[rest:]:
+                return
+            raise RejectionError.of_items([_too_large(_place_at(body[: quote + 6]), most)])
+
+
+def _place_at(beginning: bytes) -> int:
+    """The place of a body's last string in its list, as far as the body goes; 0 where it is in none."""
+    try:
+        fields = jiter.from_json(beginning, partial_mode="trailing-strings")
+    except ValueError:
+        return 0
+    last = list(fields.values())[-1] if isinstance(fields, dict) and fields else None
+    return len(last) - 1 if isinstance(last, list) and last else 0
+
+
+def _too_large(place: int, most: int) -> ItemFault:
+    return ItemFault(place, "too_large", f"the picture has more than {most:,} bytes")
 
 
 def _signs(body: bytes) -> int:
