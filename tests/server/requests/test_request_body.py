@@ -212,9 +212,23 @@ def test_a_picture_far_too_large_is_refused_before_the_body_is_parsed(monkeypatc
     assert (refused.status, refused.code, refused.index) == (422, "too_large", 1)
 
 
+def test_a_file_far_too_large_is_refused_before_the_form_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_body, "_InMemory", lambda *_, **__: pytest.fail("it was taken apart"))
+    huge = b"-" * (LIMITS.picture_bytes + 1)
+    refused = refusal(form(("note", None, b"n"), ("images", "a.jpg", b"a"), ("images", "b.jpg", huge)), FORM)
+    assert (refused.status, refused.code, refused.index) == (422, "too_large", 1)
+
+
+def test_a_file_as_large_as_may_be_is_taken() -> None:
+    most = b"-" * LIMITS.picture_bytes
+    assert read(form(("images", "a.jpg", b"a"), ("images", "b.jpg", most)), FORM).images == [b"a", most]
+
+
 def test_where_the_rest_is_to_be_answered_a_picture_too_large_is_left_to_it() -> None:
     huge = "data:image/png;base64," + "A" * (LIMITS.picture_bytes * 3 // 2)
     assert read(json.dumps({"images": [huge], "partial": True}).encode(), model=Partial).images == [huge]
+    files = form(("images", "b.jpg", huge.encode()), ("partial", None, b"true"))
+    assert len(read(files, FORM, model=Partial).images[0]) == len(huge)
 
 
 def test_a_long_text_is_no_picture_too_large() -> None:

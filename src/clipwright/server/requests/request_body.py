@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import jiter
@@ -26,6 +27,10 @@ _AT_ONCE = 256 * 1024
 _MOST_VALUES = 1_000_000
 """Of a body. Two letters of JSON can be an object of 60 bytes in memory; texts and pictures need few objects."""
 _BLOCK = 2**20
+_MOST_PARTS = 5_000
+"""Of a form, that are looked at before it is taken apart; there may be no more texts and pictures than that."""
+_HEAD = 4096
+"""Bytes in which the head of a form's part ends."""
 _REST = "request"
 """The field of a form that holds other fields, as JSON."""
 _SUBJECT = re.compile(r"^(Input|List|Value|String|Dictionary) (?=should )")
@@ -231,6 +236,9 @@ async def _read_form(request: Request, model: type[ModelT], limits: Limits) -> M
     _, options = parse_options_header(request.headers["content-type"])
     if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
         raise invalid("the form's texts are UTF-8; leave the charset out")
+    body = await request.body()
+    if len(body) > limits.picture_bytes:
+        _check_files(body, b"--" + options.get(b"boundary", b""), limits.picture_bytes)
     parser = _InMemory(
         request.headers,
         request.stream(),
@@ -251,6 +259,33 @@ async def _read_form(request: Request, model: type[ModelT], limits: Limits) -> M
     if sum(len(part) for _, part in parts) > _AT_ONCE:
         return await asyncio.to_thread(_fit_form, parts, model)
     return _fit_form(parts, model)
+
+
+def _check_files(body: bytes, delimiter: bytes, most: int) -> None:
+    """Refuses a file of more bytes than a picture may have before the form is taken apart, which copies it twice.
+
+    A request that wants the rest answered is left alone.
+    """
+    faults, files = [], 0
+    for start, end in itertools.islice(itertools.pairwise(_places_of(delimiter, body)), _MOST_PARTS):
+        head = body[start : min(start + _HEAD, end)].partition(b"\r\n\r\n")[0]
+        if b"filename" not in head.lower():
+            if b"partial" in body[start:end]:
+                return
+            continue
+        if end - start - len(head) - len(b"\r\n\r\n\r\n") > most:
+            faults.append(_too_large(files, most))
+        files += 1
+    if faults:
+        raise RejectionError.of_items(faults)
+
+
+def _places_of(delimiter: bytes, body: bytes) -> Iterator[int]:
+    """Where a form's parts begin and end."""
+    place = body.find(delimiter)
+    while place >= 0:
+        yield place
+        place = body.find(delimiter, place + len(delimiter))
 
 
 def _fit_form(parts: Iterable[tuple[str, str | bytes]], model: type[ModelT]) -> ModelT:
