@@ -30,7 +30,7 @@ _BLOCK = 2**20
 _MOST_PARTS = 5_000
 """Of a form, that are looked at before it is taken apart; there may be no more texts and pictures than that."""
 _HEAD = 4096
-"""Bytes in which the head of a form's part ends."""
+"""Bytes in which the head of a form's part ends, and more than stands before the picture of a data URI."""
 _REST = "request"
 """The field of a form that holds other fields, as JSON."""
 _SUBJECT = re.compile(r"^(Input|List|Value|String|Dictionary) (?=should )")
@@ -146,7 +146,7 @@ def _check_strings(body: bytes, most: int) -> None:
     free = 0
     for start in range(0, len(body) - _BLOCK + 1, _BLOCK):
         free = free + 1 if body.find(b'"', start, start + _BLOCK) < 0 else 0
-        if free * _BLOCK * 3 > most * 4 + _BLOCK:  # in base64
+        if free * _BLOCK * 3 > 4 * most + _HEAD:  # in base64, with what stands before it
             quote = body.rfind(b'"', 0, start - (free - 1) * _BLOCK)
             rest = body.find(b'"', start + _BLOCK)
             if not body.startswith(b"data:", quote + 1) or b'"partial"' in body[:quote] or b'"partial"' in body[rest:]:
