@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,7 +56,7 @@ class BodyLimits:
             if message["type"] == "http.disconnect":
                 return False
             part = message.get("body", b"")
-            body.parts.append(part)
+            body.received.write(part)
             body.size += len(part)
             self._held += len(part)
             if body.size > self._limits.body_bytes:
@@ -75,8 +76,14 @@ class _Body:
     """What was received of a request's body."""
 
     def __init__(self) -> None:
-        self.parts: list[bytes] = []
+        self.received = io.BytesIO()  # grows as parts come; joined at the end, they would need as much memory once more
         self.size = 0
+
+    def take(self) -> bytes:
+        """All of it, without a copy. It is here no longer."""
+        whole = self.received.getvalue()
+        self.received = io.BytesIO()
+        return whole
 
 
 def _receiving(body: _Body, receive: Receive) -> Receive:
@@ -88,9 +95,7 @@ def _receiving(body: _Body, receive: Receive) -> Receive:
         if is_given:
             return await receive()
         is_given = True
-        whole = body.parts[0] if len(body.parts) == 1 else b"".join(body.parts)
-        body.parts.clear()
-        return {"type": "http.request", "body": whole, "more_body": False}
+        return {"type": "http.request", "body": body.take(), "more_body": False}
 
     return give
 
