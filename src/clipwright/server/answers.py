@@ -22,11 +22,6 @@ def json_answer(content: Any) -> Response:
     return Response(to_json(content), media_type="application/json")
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route says of its refusals; gate/error_answers.py says all of them for every route."""
-    return {}
-
-
 class FaultAnswer(BaseModel):
     """Why a picture has no answer, in its place."""
 

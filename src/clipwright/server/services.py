@@ -38,10 +38,6 @@ class Services:
 
         return WebFetcher(self.settings.limits)
 
-    def deadline(self) -> float:
-        """The moment, on the event loop's clock, when a request whose last byte came just now is given up."""
-        return asyncio.get_running_loop().time() + self.settings.limits.deadline_seconds
-
 
 async def _services(request: Request) -> Any:  # async: a plain function would be run in a thread
     return request.app.state.services

@@ -53,6 +53,7 @@ class Connection(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None
         """Whose answer is being made; self.cycle may be of a request that waits behind it."""
 
+    # asyncio's stubs say BaseTransport, uvicorn says Transport.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = cast(asyncio.Transport, _ClosedWithCare(transport, self._end))

@@ -140,7 +140,8 @@ class UpdateJobs:
         for line in process.stdout:
             with contextlib.suppress(ValueError):  # half a line: it was killed
                 said |= json.loads(line)
-                self._note(id_, {name: said[name] for name in ("done", "total", "failed") if name in said})
+                if "done" in said:
+                    self._note(id_, said["done"], said["total"], said["failed"])
         status = process.wait()
         process.stdout.close()
         with contextlib.suppress(OSError):
@@ -151,9 +152,9 @@ class UpdateJobs:
                 self._jobs[id_], ended=time.time(), **_outcome(said, status, running.is_cancelled)
             )
 
-    def _note(self, id_: str, progress: dict[str, int]) -> None:
+    def _note(self, id_: str, done: int, total: int, failed: int) -> None:
         with self._lock:
-            self._jobs[id_] = replace(self._jobs[id_], **progress)  # type: ignore[arg-type]
+            self._jobs[id_] = replace(self._jobs[id_], done=done, total=total, failed=failed)
 
 
 def _outcome(said: dict[str, Any], status: int, is_cancelled: bool) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from fastapi import APIRouter, Query, Request, Response
 from clipwright.errors import Failure
 from clipwright.index.photo import Photo
 from clipwright.index.reading import THUMBNAIL_SIDE
-from clipwright.server.answers import refusals
 from clipwright.server.library.photo_records import PhotoRecord, photo_record
 from clipwright.server.rejection import RejectionError
-from clipwright.server.services import Services, ServicesOf
+from clipwright.server.services import Deadline, Services, ServicesOf
 
 router = APIRouter(tags=["photographs"])
 _VERSIONED = "private, max-age=31536000, immutable"
@@ -22,21 +21,19 @@ _JPEG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {}}},
     304: {"description": "The client has it already."},
 }
-_REFUSALS = refusals(401, 404, 409, 410, 422, 429, 503)
 
 
-@router.get("/v1/photos/{photo}", response_model=PhotoRecord, responses=refusals(401, 404, 409, 422, 429, 503))
-async def metadata(photo: int, services: ServicesOf) -> Response:
+@router.get("/v1/photos/{photo}", response_model=PhotoRecord)
+async def metadata(photo: int, services: ServicesOf, deadline: Deadline) -> Response:
     """What is known of a photograph of the index."""
-    record = photo_record(await services.photos.photo(photo, services.deadline()))
+    record = photo_record(await services.photos.photo(photo, deadline))
     headers = {"Cache-Control": _UNVERSIONED}
     return Response(record.model_dump_json(), media_type="application/json", headers=headers)
 
 
-@router.get("/v1/photos/{photo}/thumbnail", response_class=Response, responses={**_JPEG, **_REFUSALS})
-async def thumbnail(photo: int, request: Request, services: ServicesOf) -> Response:
+@router.get("/v1/photos/{photo}/thumbnail", response_class=Response, responses=_JPEG)
+async def thumbnail(photo: int, request: Request, services: ServicesOf, deadline: Deadline) -> Response:
     """A photograph as a small JPEG, at most 320 pixels wide and high."""
-    deadline = services.deadline()
     content, jpeg = await services.photos.content_and_thumbnail(photo, deadline)
     tag = f'"{content.hex()}"'
     if _has(request, tag):
@@ -47,12 +44,15 @@ async def thumbnail(photo: int, request: Request, services: ServicesOf) -> Respo
     return _jpeg(request, tag, jpeg)
 
 
-@router.get("/v1/photos/{photo}/picture", response_class=Response, responses={**_JPEG, **_REFUSALS})
+@router.get("/v1/photos/{photo}/picture", response_class=Response, responses=_JPEG)
 async def picture(
-    photo: int, request: Request, services: ServicesOf, side: Annotated[int, Query(ge=16, le=4096)] = 2048
+    photo: int,
+    request: Request,
+    services: ServicesOf,
+    deadline: Deadline,
+    side: Annotated[int, Query(ge=16, le=4096)] = 2048,
 ) -> Response:
     """A photograph as an upright JPEG, at most side pixels wide and high."""
-    deadline = services.deadline()
     known = await services.photos.photo(photo, deadline)
     tag = f'"{known.content_hash.hex()}-{side}"'
     if _has(request, tag):

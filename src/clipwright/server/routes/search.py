@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from clipwright.index.photo_index import PhotoIndex
 from clipwright.index.query import Query, TermKey
-from clipwright.server.answers import refusals
 from clipwright.server.library.photo_records import HitRecord, hit_record, record_without_rank
 from clipwright.server.library.search_request import SearchRequest
 from clipwright.server.library.searched_model import default_space, searched_model
@@ -19,7 +18,7 @@ from clipwright.server.models.model_facts import ModelFacts
 from clipwright.server.rejection import RejectionError
 from clipwright.server.requests.pictures import embed_pictures
 from clipwright.server.requests.request_body import described, read_body
-from clipwright.server.services import Services, ServicesOf
+from clipwright.server.services import Deadline, Services, ServicesOf
 
 router = APIRouter(tags=["photographs"])
 
@@ -39,14 +38,12 @@ class SearchAnswer(BaseModel):
 @router.post(
     "/v1/search",
     response_model=SearchAnswer,
-    responses=refusals(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
     openapi_extra=described(SearchRequest),
 )
-async def search(request: Request, services: ServicesOf) -> Response:
+async def search(request: Request, services: ServicesOf, deadline: Deadline) -> Response:
     """Photographs that answer a search, best first; where nothing is searched for, the newest."""
     started = time.perf_counter()
     asked = await read_body(request, SearchRequest, services.settings.limits)
-    deadline = services.deadline()
     query = asked.parsed()
     options = asked.options()
     spaces = await services.photos.spaces(deadline)

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from clipwright.index.facets import Facets
-from clipwright.server.answers import json_answer, refusals
+from clipwright.server.answers import json_answer
 from clipwright.server.library.photo_library import FileFault
 from clipwright.server.library.search_request import MOST_FOUND
 from clipwright.server.library.searched_model import searched_model
 from clipwright.server.library.update_jobs import Job, JobState
 from clipwright.server.rejection import RejectionError
 from clipwright.server.requests.request_body import RequestModel, described, read_body
-from clipwright.server.services import ServicesOf
+from clipwright.server.services import Deadline, ServicesOf
 
 router = APIRouter(tags=["index"])
 _MOST_ROOTS = 1_000
@@ -90,10 +90,9 @@ class UpdateRequest(RequestModel):
     """Names of folders, as GET /v1/index gives them; all where they are left out."""
 
 
-@router.get("/v1/index", response_model=IndexRecord, responses=refusals(401, 429, 503))
-async def index(services: ServicesOf) -> Response:
+@router.get("/v1/index", response_model=IndexRecord)
+async def index(services: ServicesOf, deadline: Deadline) -> Response:
     """What the index holds, and whether it can be searched."""
-    deadline = services.deadline()
     state = await services.photos.state(deadline)
     model = reason = None
     try:
@@ -119,7 +118,6 @@ async def index(services: ServicesOf) -> Response:
     "/v1/index",
     status_code=202,
     response_model=JobRecord,
-    responses=refusals(400, 401, 403, 404, 409, 413, 415, 429, 503),
     openapi_extra=described(UpdateRequest),
 )
 async def start_update(request: Request, services: ServicesOf) -> Response:
@@ -129,35 +127,37 @@ async def start_update(request: Request, services: ServicesOf) -> Response:
     return _json(job_record(job), 202, {"Location": f"/v1/index/jobs/{job.id}"})
 
 
-@router.get("/v1/index/jobs", response_model=JobList, responses=refusals(401))
+@router.get("/v1/index/jobs", response_model=JobList)
 async def jobs(services: ServicesOf) -> Response:
     """The updates of this server, the latest first. Those that ended long ago are forgotten."""
     return json_answer({"object": "list", "data": [job_record(job) for job in services.photos.jobs()]})
 
 
-@router.get("/v1/index/jobs/{job}", response_model=JobRecord, responses=refusals(401, 404))
+@router.get("/v1/index/jobs/{job}", response_model=JobRecord)
 async def job(job: str, services: ServicesOf) -> Response:
     """An update, as it stands."""
     return _json(job_record(services.photos.job(job)))
 
 
-@router.delete("/v1/index/jobs/{job}", status_code=202, response_model=JobRecord, responses=refusals(401, 403, 404))
+@router.delete("/v1/index/jobs/{job}", status_code=202, response_model=JobRecord)
 async def cancel(job: str, services: ServicesOf) -> Response:
     """Stops an update after the photographs that it has in hand; what it did is kept."""
     return _json(job_record(services.photos.cancel(job)), 202)
 
 
-@router.get("/v1/index/failures", response_model=FailureList, responses=refusals(401, 409, 422, 429, 503))
-async def failures(services: ServicesOf, limit: Annotated[int, Query(ge=1, le=MOST_FOUND)] = 100) -> Response:
+@router.get("/v1/index/failures", response_model=FailureList)
+async def failures(
+    services: ServicesOf, deadline: Deadline, limit: Annotated[int, Query(ge=1, le=MOST_FOUND)] = 100
+) -> Response:
     """Files and folders that could not be used."""
-    found = await services.photos.failures(limit, services.deadline())
+    found = await services.photos.failures(limit, deadline)
     return json_answer({"object": "list", "data": found})
 
 
-@router.get("/v1/index/facets", response_model=Facets, responses=refusals(401, 409, 429, 503))
-async def facets(services: ServicesOf) -> Response:
+@router.get("/v1/index/facets", response_model=Facets)
+async def facets(services: ServicesOf, deadline: Deadline) -> Response:
     """What the photographs can be narrowed down by: cameras, years, places."""
-    return json_answer(await services.photos.facets(services.deadline()))
+    return json_answer(await services.photos.facets(deadline))
 
 
 def job_record(job: Job) -> dict[str, object]:
