@@ -87,6 +87,18 @@ class RequestModel(BaseModel):
         _append(fields, name, content)
 
 
+class PicturesRequest(RequestModel):
+    """Asks the same of each of some pictures."""
+
+    FILES: ClassVar = "images"
+
+    images: PictureList
+    model: str | None = Field(None, description="A name that /v1/models gives; the server's first model, if left out.")
+    partial: bool = Field(
+        False, description="Whether good pictures are answered where others cannot be used; those have an error."
+    )
+
+
 ModelT = TypeVar("ModelT", bound=RequestModel)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -13,7 +13,7 @@ from clipwright.server.answers import FaultAnswer, picture_answers
 from clipwright.server.models.model_facts import ModelFacts
 from clipwright.server.rejection import ItemFault
 from clipwright.server.requests.pictures import embed_pictures
-from clipwright.server.requests.request_body import PictureList, RequestModel, TextList, described, read_body
+from clipwright.server.requests.request_body import PicturesRequest, TextList, described, read_body
 from clipwright.server.requests.texts import check_count, check_texts
 from clipwright.server.services import Deadline, ServicesOf
 from clipwright.tasks.classifier import Classifier, LabelTexts
@@ -21,22 +21,15 @@ from clipwright.tasks.classifier import Classifier, LabelTexts
 router = APIRouter()
 
 
-class ClassifyRequest(RequestModel):
+class ClassifyRequest(PicturesRequest):
     """Pictures and labels."""
 
-    FILES: ClassVar = "images"
-
-    images: PictureList
     labels: TextList
     templates: TextList | None = Field(
         None, description="Sentences around a label, each with {} where it stands; 'a photo of a {}.' if left out."
     )
     unknown: bool = Field(False, description="Whether 'none of these' may be the answer.")
     top: Annotated[int, Field(ge=1)] | None = Field(None, description="How many labels to give of each picture.")
-    model: str | None = Field(None, description="A name that /v1/models gives; the server's first model, if left out.")
-    partial: bool = Field(
-        False, description="Whether good pictures are answered where others cannot be used; those have an error."
-    )
 
 
 class Score(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -14,7 +14,7 @@ from clipwright.server.answers import FaultAnswer, picture_answers
 from clipwright.server.models.model_facts import ModelFacts
 from clipwright.server.rejection import ItemFault
 from clipwright.server.requests.pictures import embed_pictures
-from clipwright.server.requests.request_body import PictureList, RequestModel, TextList, described, read_body
+from clipwright.server.requests.request_body import PicturesRequest, TextList, described, read_body
 from clipwright.server.requests.texts import check_count, check_texts
 from clipwright.server.services import Deadline, ServicesOf
 from clipwright.tasks.zero_shot import similarity_matrix
@@ -22,17 +22,10 @@ from clipwright.tasks.zero_shot import similarity_matrix
 router = APIRouter()
 
 
-class SimilarityRequest(RequestModel):
+class SimilarityRequest(PicturesRequest):
     """Pictures and texts."""
 
-    FILES: ClassVar = "images"
-
-    images: PictureList
     texts: TextList
-    model: str | None = Field(None, description="A name that /v1/models gives; the server's first model, if left out.")
-    partial: bool = Field(
-        False, description="Whether good pictures are answered where others cannot be used; those have an error."
-    )
 
 
 class Similarity(BaseModel):
