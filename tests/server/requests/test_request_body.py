@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
@@ -49,21 +50,19 @@ class Bare(RequestModel):
     note: str | None = None
 
 
-def read(body: bytes, kind: str | None = JSON, model: type[Any] = Asked, parts: int = 1, gone: bool = False) -> Any:
-    """The body as a route would get it, in so many parts; gone: the client goes away before its end."""
-    size = len(body) // parts + 1
-    messages: Iterator[Message] = iter(
-        [
-            *(
-                {"type": "http.request", "body": body[start : start + size], "more_body": True}
-                for start in range(0, len(body), size)
-            ),
-            {"type": "http.disconnect"} if gone else {"type": "http.request", "body": b"", "more_body": False},
-        ]
-    )
+def read(
+    body: bytes | Sequence[bytes], kind: str | None = JSON, model: type[Any] = Asked, parts: int = 1, gone: bool = False
+) -> Any:
+    """The body as a route would get it, in so many parts, or as it is divided; gone: the client goes before its end."""
+    if isinstance(body, bytes):
+        size = len(body) // parts + 1
+        body = [*(body[start : start + size] for start in range(0, len(body), size)), b""]
+    messages: list[Message] = [{"type": "http.request", "body": part, "more_body": True} for part in body]
+    messages[-1] = {"type": "http.disconnect"} if gone else {**messages[-1], "more_body": False}
+    coming = iter(messages)
 
     async def receive() -> Message:
-        return next(messages)
+        return next(coming)
 
     headers = [] if kind is None else [(b"content-type", kind.encode())]
     return asyncio.run(read_body(Request({"type": "http", "headers": headers}, receive), model, LIMITS))
@@ -217,6 +216,21 @@ def test_a_file_far_too_large_is_refused_before_the_form_is_taken_apart(monkeypa
     huge = b"-" * (LIMITS.picture_bytes + 1)
     refused = refusal(form(("note", None, b"n"), ("images", "a.jpg", b"a"), ("images", "b.jpg", huge)), FORM)
     assert (refused.status, refused.code, refused.index) == (422, "too_large", 1)
+
+
+def test_a_body_that_came_as_one_is_not_copied_to_be_refused() -> None:
+    huge = b"A" * (LIMITS.picture_bytes * 3 // 2)
+    bodies = {
+        JSON: b'{"images": ["data:image/png;base64,' + huge + b'"]}',
+        FORM: form(("images", "b.jpg", huge)),
+    }
+    for kind, body in bodies.items():
+        tracemalloc.start()
+        try:
+            assert refusal([body], kind).code == "too_large"
+            assert tracemalloc.get_traced_memory()[1] < len(huge) // 4
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_file_as_large_as_may_be_is_taken() -> None:
