@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from clipwright.server.rejection import RejectionCode
@@ -58,8 +60,9 @@ class Metrics:
     def item_failed(self, code: RejectionCode) -> None:
         self._failed_items.labels(code).inc()
 
-    def queued(self, model: str, items: int) -> None:
-        self._queue.labels(model).set(items)
+    def watch_queue(self, model: str, items: Callable[[], int]) -> None:
+        """items is asked whenever the metrics are."""
+        self._queue.labels(model).set_function(items)
 
     def batch_ran(self, model: str, kind: str, items: int) -> None:
         """kind: 'picture' or 'text'."""

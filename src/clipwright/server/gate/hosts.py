@@ -6,6 +6,7 @@ of that site; the Host header still holds the site's name.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -46,6 +47,7 @@ class HostCheck:
         )
 
 
+@functools.lru_cache(maxsize=64)
 def _normal(host: str) -> str:
     """One spelling of a host's name or address."""
     host = host.strip("[]").partition("%")[0].lower()

@@ -218,7 +218,6 @@ class ModelPool:
             self._admit()
         order = Order(kind, items, asyncio.get_running_loop().create_future())
         served.submit(order)
-        self._metrics.queued(served.name, served.items)
         try:
             async with asyncio.timeout_at(deadline):
                 await order.answered
@@ -227,7 +226,6 @@ class ModelPool:
         finally:
             if order.answered.cancelled():
                 served.withdraw(order)
-            self._metrics.queued(served.name, served.items)
         return order
 
     async def _share(self, served: ServedModel, kind: OrderKind, texts: Sequence[str], deadline: float) -> Order:
@@ -281,7 +279,6 @@ class ModelPool:
             try:
                 self._keep_budget()
                 for model in self._models.values():
-                    self._metrics.queued(model.name, model.items)
                     await model.reload_if_changed()
             except Exception:
                 logger.exception("looking after the models failed; it is tried again")

@@ -39,6 +39,7 @@ class ServedModel:
         self.source, self.name = source, public_name(source)
         self._settings = WorkerSettings(source, self.name, picture_pixels, settings)
         self._metrics, self._on_opened = metrics, on_opened
+        metrics.watch_queue(self.name, lambda: self.items)
         self._suspects = Suspects()
         self._facts: ModelFacts | None = None
         self._worker: WorkerProcess | None = None
@@ -64,8 +65,7 @@ class ServedModel:
     def is_open(self) -> bool:
         return self._worker is not None
 
-    @property
-    def load(self) -> Counter[OrderKind]:
+    def _load(self) -> Counter[OrderKind]:
         """Items by kind that wait or are in a process."""
         load: Counter[OrderKind] = Counter()
         for order in self._waiting:
@@ -77,11 +77,13 @@ class ServedModel:
 
     @property
     def items(self) -> int:
-        return self.load.total()
+        """How many wait or are in a process."""
+        workers = sum(worker.items for worker in (self._worker, *self._retired) if worker is not None)
+        return workers + sum(len(order.items) for order in self._waiting)
 
     def backlog_seconds(self) -> float:
         """About how long what is asked for now will take."""
-        return sum(count * self._pace.get(kind, 0.0) for kind, count in self.load.items())
+        return sum(count * self._pace.get(kind, 0.0) for kind, count in self._load().items())
 
     def memory(self) -> int:
         """Resident bytes of its processes."""
@@ -259,7 +261,7 @@ class ServedModel:
         self._retired.add(worker)
 
         async def end() -> None:
-            while worker.load.total() and not worker.ended.is_set():
+            while worker.items and not worker.ended.is_set():
                 await asyncio.sleep(0.02)
             await worker.close()
             self._retired.discard(worker)

@@ -117,6 +117,12 @@ class WorkerProcess:
         waiting["picture"] += self._suspect is not None
         return self._held_of + waiting
 
+    @property
+    def items(self) -> int:
+        """How many wait or are in the process."""
+        waiting = sum(turns.items for turns in self._turns.values())
+        return len(self._held) + waiting + (self._suspect is not None)
+
     def memory(self) -> int:
         """Resident bytes of the process; 0 where it has ended."""
         try:
@@ -348,9 +354,7 @@ class WorkerProcess:
 
     def _write(self, frame: Frame) -> None:
         if not self._stdin.is_closing():
-            self._stdin.write(frame_head(frame))
-            if frame.payload:
-                self._stdin.write(frame.payload)
+            self._stdin.writelines([frame_head(frame), frame.payload])
 
     @property
     def _stdin(self) -> asyncio.StreamWriter:

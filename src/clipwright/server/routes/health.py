@@ -48,5 +48,6 @@ async def readiness(services: ServicesOf) -> Readiness:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(services: ServicesOf) -> Response:
+async def metrics(services: ServicesOf) -> Response:
+    # not in a thread: what it asks belongs to the event loop
     return Response(services.metrics.text(), media_type=CONTENT_TYPE_LATEST)
