@@ -20,7 +20,7 @@ from clipwright.inputs.images import open_image
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.memory import PICTURES
 from clipwright.inputs.preprocess import prepare_image
-from tests.inputs.pictures import encoded, exif
+from tests.inputs.pictures import encoded, exif, wide_profile
 from tests.inputs.raw_files import dng
 from tests.support import REFERENCE
 
@@ -130,6 +130,14 @@ def test_a_thumbnail_is_a_small_upright_jpeg_without_metadata(tmp_path: Path, pi
     assert not {"exif", "icc_profile", "comment", "xmp"} & image.info.keys()
     upright = open_image(path).resize((240, 320))
     assert np.abs(np.asarray(image, int) - np.asarray(upright, int)).mean() < 4
+
+
+def test_a_thumbnail_shows_the_colours_that_the_file_means(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (1600, 1200), (200, 100, 100)).save(path, icc_profile=wide_profile(), quality=95)
+    thumbnail = read(path, "fast").thumbnail
+    assert thumbnail is not None
+    assert np.allclose(np.asarray(Image.open(io.BytesIO(thumbnail)))[9, 9], (213, 93, 96), atol=5)
 
 
 def test_a_thumbnail_is_no_larger_than_the_picture(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def _also(hit: Hit) -> str:
 def _made(source: Path) -> bytes | None:
     from PIL import Image
 
+    from clipwright.inputs.colours import in_srgb
     from clipwright.inputs.images import open_image
 
     try:
@@ -143,7 +144,7 @@ def _made(source: Path) -> bytes | None:
         return None
     image.thumbnail((_MADE_SIDE, _MADE_SIDE), Image.Resampling.BICUBIC)
     written = io.BytesIO()
-    image.save(written, "JPEG", quality=80)
+    in_srgb(image).save(written, "JPEG", quality=80)
     return written.getvalue()
 
 

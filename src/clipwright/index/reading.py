@@ -19,6 +19,7 @@ from clipwright.index.perceptual_hash import perceptual_hash
 from clipwright.index.photo import PhotoFacts
 from clipwright.index.photo_facts import photo_facts
 from clipwright.index.scan import FoundFile
+from clipwright.inputs.colours import in_srgb
 from clipwright.inputs.images import LARGEST_FILE, open_photo
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.memory import PICTURES
@@ -78,7 +79,7 @@ def thumbnail(image: Image.Image) -> bytes:
         width, height = (max(1, round(side * THUMBNAIL_SIDE / long)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=2.0)
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=78)
+    in_srgb(image).save(file, "JPEG", quality=78)
     return file.getvalue()
 
 

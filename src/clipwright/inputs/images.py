@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from clipwright.errors import ImageError
 from clipwright.inputs import heif, raw
+from clipwright.inputs.colours import rgb_profile
 from clipwright.inputs.memory import PICTURES
 
 ImageSource = str | Path | bytes | Image.Image | np.ndarray
@@ -84,6 +85,8 @@ class OpenedPhoto:
     """EXIF's 1 to 8, as the file says; 1 where it says nothing that has a meaning."""
     exif: Image.Exif
     """Without any tag where the file has none, or where they cannot be read."""
+    profile: bytes | None
+    """The ICC profile that its colours are meant by; it stands in image.info too."""
 
 
 def open_image(source: ImageSource, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -93,28 +96,33 @@ def open_image(source: ImageSource, at_least: int | None = None, max_pixels: int
     many pixels: several times faster for a photograph, and nearly the same picture once it is resized.
 
     EXIF orientation is applied, palettes are expanded, 16-bit values scaled, alpha laid on white, CMYK converted by
-    its embedded profile where it has one, and of an animation the first frame is taken.
+    its embedded profile where it has one, and of an animation the first frame is taken. Other colours stay the numbers
+    that they are; what they are meant by stands in info["icc_profile"], for colours.in_srgb.
     Raises ImageError, whatever is wrong with the source.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
     with _as_image_errors(max_pixels), PICTURES.scope():
         if isinstance(source, Image.Image):
-            image = _open(source, at_least, max_pixels).image
+            photo = _open(source, at_least, max_pixels)
         else:
             data = source if isinstance(source, bytes) else _read_file(Path(source))
-            image = _open_encoded(data, at_least, max_pixels).image
-        image = image.copy() if image is source else image
-        image.info = {}  # what it said of orientation and transparency holds no longer
-        return image
+            photo = _open_encoded(data, at_least, max_pixels)
+        return _informed(photo.image.copy() if photo.image is source else photo.image, photo.profile)
 
 
 def open_photo(data: bytes, at_least: int | None = None) -> OpenedPhoto:
     """The picture in the bytes of a file, opened as open_image does, with what the file says of it."""
     with _as_image_errors(MAX_PIXELS), PICTURES.scope():
         photo = _open_encoded(data, at_least, MAX_PIXELS)
-        photo.image.info = {}
+        _informed(photo.image, photo.profile)
         return photo
+
+
+def _informed(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """With nothing but its profile: what it said of orientation and transparency holds no longer."""
+    image.info = {} if profile is None else {"icc_profile": profile}
+    return image
 
 
 def _open_encoded(data: bytes, at_least: int | None, max_pixels: int) -> OpenedPhoto:
@@ -140,7 +148,7 @@ def _upright(image: Image.Image, width: int, height: int, kind: str, orientation
     opened = _to_rgb(image if turn is None else image.transpose(turn))
     if orientation > 4:
         width, height = height, width
-    return OpenedPhoto(opened, width, height, kind, orientation, exif)
+    return OpenedPhoto(opened, width, height, kind, orientation, exif, rgb_profile(image))
 
 
 @contextlib.contextmanager

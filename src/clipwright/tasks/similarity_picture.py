@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from clipwright.errors import DimensionError
+from clipwright.inputs.colours import in_srgb
 
 _CELL = 96
 _GAP = 3
@@ -67,7 +68,7 @@ def thumbnail(image: Image.Image) -> Image.Image:
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side)
-    return image.convert("RGB").resize((_CELL, _CELL), Image.Resampling.BICUBIC, box=box)
+    return in_srgb(image.convert("RGB").resize((_CELL, _CELL), Image.Resampling.BICUBIC, box=box))
 
 
 def _wrap(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from PIL import Image
 from clipwright.errors import Failure
 from clipwright.server.metrics import Metrics
 from clipwright.server.settings import Limits
+from tests.inputs.pictures import wide_profile
 from tests.server.models.fake_models import (
     GREY,
     FakeFile,
@@ -132,6 +133,19 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(model: Fak
                 assert isinstance(failure, Failure)
                 assert failure.code == "too_large"
                 assert "10,000" in failure.message
+
+    run(test())
+
+
+def test_a_file_is_rendered_in_the_colours_that_it_means(model: FakeFile, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 20), (200, 100, 100)).save(tmp_path / "a.png", icc_profile=wide_profile())
+
+    async def test() -> None:
+        async with opened(model) as pool:
+            rendered = await pool.render(tmp_path / "a.png", 100, soon())
+            assert isinstance(rendered, bytes)
+            with Image.open(io.BytesIO(rendered)) as image:
+                assert np.allclose(np.asarray(image)[9, 9], (213, 93, 96), atol=5)
 
     run(test())
 

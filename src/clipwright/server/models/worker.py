@@ -28,6 +28,7 @@ import numpy as np
 from clipwright.embedding.embedder import Embedder
 from clipwright.embedding.load import load_embedder
 from clipwright.errors import CheckpointError, ClipwrightError, Failure, ImageError, TokenizerError
+from clipwright.inputs.colours import in_srgb
 from clipwright.inputs.images import open_image
 from clipwright.server.models.batching import Gathering
 from clipwright.server.models.frames import Frame, FrameError, read_frame, write_frame
@@ -217,7 +218,7 @@ def render(path: str, side: int) -> bytes:
     image = open_image(path, side)
     image.thumbnail((side, side))
     encoded = io.BytesIO()
-    image.save(encoded, "JPEG", quality=_JPEG_QUALITY)
+    in_srgb(image).save(encoded, "JPEG", quality=_JPEG_QUALITY)
     return encoded.getvalue()
 
 
