@@ -113,6 +113,25 @@ def test_a_worker_that_keeps_dying_is_started_less_and_less_often(model: FakeFil
     run(test())
 
 
+def test_a_worker_that_could_not_be_opened_again_is_tried_while_somebody_asks_whether_it_is_ready(
+    model: FakeFile,
+) -> None:
+    async def test() -> None:
+        async with opened(model) as pool:
+            served = pool._models["fake"]
+            model.write()  # damaged
+            await refusal(pool.embed_texts(None, [CRASH], soon()))
+            await until(lambda: served._not_opened is not None)
+            model.write(space=1)
+            assert (await refusal(pool.check(soon()))).code == "model_unavailable"
+            await asyncio.sleep(served._refused_until - asyncio.get_running_loop().time())
+            assert (await refusal(pool.check(soon()))).code == "worker_restarting"
+            await until(lambda: served.is_open)
+            await pool.check(soon())
+
+    run(test())
+
+
 def test_a_picture_that_ends_two_workers_is_not_decoded_again(model: FakeFile) -> None:
     async def test() -> None:
         async with opened(model) as pool:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+import clipwright
+from clipwright.checkpoints.model_file import save_model
+from clipwright.server.requests.pictures import embed_pictures
+from clipwright.server.services import Services
+from clipwright.server.settings import ServerSettings
 from tests.server.indexed_photos import (
     NAMES,
     PICTURES,
@@ -23,6 +31,7 @@ from tests.server.indexed_photos import (
     write_photographs,
 )
 from tests.server.serving import Serving, serving
+from tests.support import tiny_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +135,32 @@ def test_words_pictures_and_photographs_are_combined(server: Serving, photos: In
     query = f"upload:mine + photo:{ids['cat.jpg']} - a cup OR NOT a cat"
     answer = found(server, query=query, uploads={"mine": data_uri("coffee.jpg")})
     assert sorted(names_of(answer)) == sorted(NAMES)
+
+
+def test_a_model_that_becomes_another_one_while_a_query_is_embedded_is_noticed(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its words would be searched for among vectors of another space."""
+    path = tmp_path / "model.safetensors"
+    shutil.copy(tiny_model, path)
+    (tmp_path / "photos").mkdir()
+    shutil.copy(PICTURES / "coffee.jpg", tmp_path / "photos")
+    with clipwright.PhotoIndex.open(tmp_path / "photos.db") as index:
+        index.update([tmp_path / "photos"], clipwright.load(path))
+    checkpoint = tiny_checkpoint()
+    scale = np.add(np.asarray(checkpoint.weights["logit_scale"]), 1)
+    other = replace(checkpoint, weights={**checkpoint.weights, "logit_scale": scale})
+
+    async def reload_first(services: Services, *rest: Any, **more: Any) -> Any:
+        save_model(path, other)
+        await services.models.reload("model")
+        return await embed_pictures(services, *rest, **more)
+
+    monkeypatch.setattr("clipwright.server.routes.search.embed_pictures", reload_first)
+    settings = ServerSettings(models=(str(path),), database=tmp_path / "photos.db", update=False)
+    with serving(settings) as running:
+        status, error = refused(running, query="a cat + upload:a", uploads={"a": data_uri("coffee.jpg")})
+        assert (status, error["code"]) == (409, "model_not_in_index")
 
 
 def test_an_upload_that_is_not_there_is_refused_by_name(server: Serving) -> None:

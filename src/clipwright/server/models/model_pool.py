@@ -171,7 +171,7 @@ class ModelPool:
             await served.reload()
         except NotOpenedError as error:
             logger.error("%s", error)
-            raise RejectionError(503, "model_unavailable", error.told) from error
+            raise RejectionError(503, "model_unavailable", error.told, retry_after=5) from error
         return await self._facts(served)
 
     async def consistently(self, model: str | None, compute: Callable[[ModelFacts], Awaitable[Result]]) -> Result:

@@ -125,9 +125,10 @@ class ServedModel:
                 worker.withdraw(order)
 
     def check(self) -> None:
-        """Raises RejectionError where the worker has died, and is not ready again."""
+        """Raises RejectionError where the worker has died, and is not ready again; then sees to it that it will be."""
         self._raise_refusal()
         if self._worker is None and self._in_a_row:
+            self._open_soon()
             raise self._restarting(self._opening_seconds)
 
     async def reload(self) -> None:

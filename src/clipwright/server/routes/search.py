@@ -51,9 +51,14 @@ async def search(request: Request, services: ServicesOf, deadline: Deadline) -> 
     vectors: dict[TermKey, np.ndarray] = {}
     model, space_id = None, default_space(served, spaces)
     if asked.model is not None or (query and any(kind != "photo" for kind, _ in query.terms)):
-        facts = await searched_model(services.models, spaces, asked.model)
-        model, space_id = facts.name, facts.space_id
-        vectors = await _embedded(services, facts, query, asked, deadline) if query else {}
+        found = await searched_model(services.models, spaces, asked.model)
+
+        async def embed(now: ModelFacts) -> tuple[str, dict[TermKey, np.ndarray]]:
+            facts = await searched_model(services.models, spaces, now.name)  # it may have been reloaded to another one
+            return facts.space_id, await _embedded(services, facts, query, asked, deadline) if query else {}
+
+        model = found.name
+        space_id, vectors = await services.models.consistently(model, embed)
 
     def find(index: PhotoIndex) -> bytes:
         if space_id is None:
