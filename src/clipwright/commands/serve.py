@@ -104,7 +104,7 @@ def _checked_hosts(_: click.Context, __: click.Parameter, hosts: tuple[str, ...]
 @click.option("--fetch-urls", is_flag=True, help="Fetch pictures of requests from public web addresses.")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
 @click.option(
-    "--port", default=7860, show_default="7860", type=click.IntRange(0, 65535), metavar="N", help="0 takes a free one."
+    "--port", default=7860, show_default=True, type=click.IntRange(0, 65535), metavar="N", help="0 takes a free one."
 )
 @click.option(
     "--keys-file",
