@@ -133,6 +133,12 @@ def test_a_session_is_asked_for_as_described(server: Gated, body: object) -> Non
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_request")
 
 
+def test_who_has_no_key_sends_no_more_than_one(server: Gated) -> None:
+    for content in (b'{"key": [' + b"{}," * 2000 + b"{}]}", iter([b" " * 5000])):  # announced, and not
+        answer = server.client.post("/v1/session", content=content, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
 def test_a_key_is_kept_as_a_hash_that_only_its_owner_reads(file: Path, key: str) -> None:
     assert key not in file.read_text()
     assert len(key) > 40

@@ -72,6 +72,11 @@ async def _wrong_key() -> RejectionError:
     return RejectionError(401, "wrong_key", "the key is not one of this server's", param="Authorization")
 
 
+def needs_key(path: str) -> bool:
+    """Whether an address is for those with a key alone, on a server that has keys."""
+    return not (path in _OPEN or path.startswith(_OPEN_FOLDER))
+
+
 class AccessCheck:
     """ASGI middleware: lets in who may, and everybody to what needs no key."""
 
@@ -79,6 +84,6 @@ class AccessCheck:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not (scope["path"] in _OPEN or scope["path"].startswith(_OPEN_FOLDER)):
+        if scope["type"] == "http" and needs_key(scope["path"]):
             await self._access.check(Headers(scope=scope))
         await self._app(scope, receive, send)

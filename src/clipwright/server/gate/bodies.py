@@ -8,10 +8,13 @@ import io
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clipwright.server.gate.access import needs_key
 from clipwright.server.rejection import RejectionError
 from clipwright.server.settings import Limits
 
 _RETRY_SECONDS = 1.0
+_OPEN_BYTES = 4096
+"""Of a body that anybody may send, key or not: there a key is all that is sent."""
 
 
 class BodyLimits:
@@ -25,12 +28,13 @@ class BodyLimits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        self._check_length(Headers(scope=scope).get("content-length"))
+        most = self._limits.body_bytes if needs_key(scope["path"]) else min(_OPEN_BYTES, self._limits.body_bytes)
+        self._check_length(Headers(scope=scope).get("content-length"), most)
         body = _Body()
         try:
             try:
                 async with asyncio.timeout(self._limits.body_seconds):
-                    is_whole = await self._receive(body, receive)
+                    is_whole = await self._receive(body, receive, most)
             except TimeoutError:
                 raise RejectionError(
                     408, "request_too_slow", f"the body did not arrive within {self._limits.body_seconds:g} seconds"
@@ -41,15 +45,15 @@ class BodyLimits:
             self._held -= body.size
         return None
 
-    def _check_length(self, said: str | None) -> None:
+    def _check_length(self, said: str | None, most: int) -> None:
         """Refuses by what is announced, before a byte of it is read. The server checked that it is a number."""
         length = int(said) if said else 0
-        if length > self._limits.body_bytes:
-            raise self._too_large()
+        if length > most:
+            raise _too_large(most)
         if self._held + length > self._limits.bodies_bytes:
             raise _overloaded()
 
-    async def _receive(self, body: _Body, receive: Receive) -> bool:
+    async def _receive(self, body: _Body, receive: Receive, most: int) -> bool:
         """Whether it came whole; else the client went away."""
         while True:
             message = await receive()
@@ -59,17 +63,12 @@ class BodyLimits:
             body.received.write(part)
             body.size += len(part)
             self._held += len(part)
-            if body.size > self._limits.body_bytes:
-                raise self._too_large()
+            if body.size > most:
+                raise _too_large(most)
             if self._held > self._limits.bodies_bytes:
                 raise _overloaded()
             if not message.get("more_body", False):
                 return True
-
-    def _too_large(self) -> RejectionError:
-        return RejectionError(
-            413, "body_too_large", f"a request has at most {self._limits.body_bytes:,} bytes; send fewer items in each"
-        )
 
 
 class _Body:
@@ -98,6 +97,11 @@ def _receiving(body: _Body, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body.take(), "more_body": False}
 
     return give
+
+
+def _too_large(most: int) -> RejectionError:
+    advice = "; send fewer items in each" if most > _OPEN_BYTES else ""
+    return RejectionError(413, "body_too_large", f"such a request has at most {most:,} bytes{advice}")
 
 
 def _overloaded() -> RejectionError:
