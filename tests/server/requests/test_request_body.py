@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
-from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
@@ -50,19 +49,11 @@ class Bare(RequestModel):
     note: str | None = None
 
 
-def read(
-    body: bytes | Sequence[bytes], kind: str | None = JSON, model: type[Any] = Asked, parts: int = 1, gone: bool = False
-) -> Any:
-    """The body as a route would get it, in so many parts, or as it is divided; gone: the client goes before its end."""
-    if isinstance(body, bytes):
-        size = len(body) // parts + 1
-        body = [*(body[start : start + size] for start in range(0, len(body), size)), b""]
-    messages: list[Message] = [{"type": "http.request", "body": part, "more_body": True} for part in body]
-    messages[-1] = {"type": "http.disconnect"} if gone else {**messages[-1], "more_body": False}
-    coming = iter(messages)
+def read(body: bytes, kind: str | None = JSON, model: type[Any] = Asked) -> Any:
+    """The body as a route would get it."""
 
     async def receive() -> Message:
-        return next(coming)
+        return {"type": "http.request", "body": body, "more_body": False}
 
     headers = [] if kind is None else [(b"content-type", kind.encode())]
     return asyncio.run(read_body(Request({"type": "http", "headers": headers}, receive), model, LIMITS))
@@ -102,7 +93,7 @@ def test_json_is_read_into_the_model(kind: str) -> None:
 
 def test_a_large_body_is_read_alike() -> None:
     body = json.dumps({"images": ["data:" + "A" * 3_000_000]}).encode()
-    assert len(read(body, parts=50).images[0]) == 3_000_005
+    assert len(read(body).images[0]) == 3_000_005
 
 
 @pytest.mark.parametrize(
@@ -208,14 +199,43 @@ def test_a_picture_far_too_large_is_refused_before_the_body_is_parsed(monkeypatc
     body = json.dumps({"labels": ["a"], "images": ["photo:1", "data:image/png;base64," + huge]}).encode()
     monkeypatch.setattr(request_body, "_read_json", lambda *_: pytest.fail("it was parsed"))
     refused = refusal(body)
-    assert (refused.status, refused.code, refused.index) == (422, "too_large", 1)
+    assert (refused.status, refused.code, refused.param, refused.index) == (422, "too_large", "images", 1)
 
 
-def test_a_file_far_too_large_is_refused_before_the_form_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_are_counted_before_the_place_of_a_picture_too_large_is_looked_for() -> None:
+    huge = b'"data:image/png;base64,' + b"A" * (LIMITS.picture_bytes * 3 // 2) + b'"'
+    refused = refusal(b'{"note": [' + b"{}," * 1_000_000 + b'""], "images": [' + huge + b"]}")
+    assert (refused.status, refused.code) == (413, "body_too_large")
+
+
+HUGE_FILE = b"-" * (LIMITS.picture_bytes + 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "index"),
+    [
+        ([("note", None, b"n"), ("images", "a.jpg", b"a")], 1),
+        ([("images", None, b"photo:1"), ("images", "a.jpg", b"a")], 2),
+        ([("request", None, b'{"images": ["photo:1", "photo:2"], "labels": ["a"]}'), ("images", "a.jpg", b"a")], 3),
+        ([("request", "rest.json", b'{"images": ["photo:1"]}')], 1),
+    ],
+)
+def test_a_file_far_too_large_is_refused_before_the_form_is_taken_apart(
+    before: list[tuple[str, str | None, bytes]], index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(request_body, "_InMemory", lambda *_, **__: pytest.fail("it was taken apart"))
-    huge = b"-" * (LIMITS.picture_bytes + 1)
-    refused = refusal(form(("note", None, b"n"), ("images", "a.jpg", b"a"), ("images", "b.jpg", huge)), FORM)
-    assert (refused.status, refused.code, refused.index) == (422, "too_large", 1)
+    refused = refusal(form(*before, ("images", "b.jpg", HUGE_FILE)), FORM)
+    assert (refused.status, refused.code, refused.param, refused.index) == (422, "too_large", "images", index)
+
+
+def test_an_upload_far_too_large_is_refused_by_its_name() -> None:
+    refused = refusal(form(("mine", "b.jpg", HUGE_FILE)), FORM, model=Bare)
+    assert (refused.status, refused.code, refused.param, refused.index) == (422, "too_large", "mine", None)
+
+
+def test_a_field_of_a_form_has_no_more_values_than_a_body() -> None:
+    refused = refusal(form(("partial", None, b"[" + b"{}," * 1_000_000 + b"{}]")), FORM, model=Partial)
+    assert (refused.status, refused.code, refused.param) == (413, "body_too_large", "partial")
 
 
 def test_a_body_that_came_as_one_is_not_copied_to_be_refused() -> None:
@@ -227,7 +247,7 @@ def test_a_body_that_came_as_one_is_not_copied_to_be_refused() -> None:
     for kind, body in bodies.items():
         tracemalloc.start()
         try:
-            assert refusal([body], kind).code == "too_large"
+            assert refusal(body, kind).code == "too_large"
             assert tracemalloc.get_traced_memory()[1] < len(huge) // 4
         finally:
             tracemalloc.stop()
@@ -249,11 +269,6 @@ def test_a_long_text_is_no_picture_too_large() -> None:
     assert len(read(json.dumps({"note": "A" * (LIMITS.picture_bytes * 2)}).encode(), model=Bare).note) > 0
 
 
-def test_a_client_that_goes_away_leaves_no_traceback() -> None:
-    assert refusal(b'{"images": [', gone=True).status == 400
-    assert refusal(form(("images", "a", b"x"), end=""), FORM, gone=True).status == 400
-
-
 # forms
 
 
@@ -268,16 +283,14 @@ def test_a_form_is_read_into_the_same_model() -> None:
         ("inner", None, b'{"number": 3}'),
         ("note", None, b"12"),
     )
-    for parts in (1, 7, len(body)):
-        asked = read(body, FORM, parts=parts)
-        assert asked == Asked(
-            images=[b"\xff\xd8\x00", "photo:7"],
-            labels=["größe", "b"],
-            top=2,
-            loud=True,
-            inner=Inner(number=3.0),
-            note="12",
-        )
+    assert read(body, FORM) == Asked(
+        images=[b"\xff\xd8\x00", "photo:7"],
+        labels=["größe", "b"],
+        top=2,
+        loud=True,
+        inner=Inner(number=3.0),
+        note="12",
+    )
 
 
 @pytest.mark.parametrize("file", [None, "rest.json"])
@@ -289,7 +302,7 @@ def test_the_rest_of_a_form_may_be_json(file: str | None) -> None:
 def test_a_large_file_of_a_form_stays_in_memory_and_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: pytest.fail("a file was made"))
     content = bytes(range(256)) * 20_000
-    assert read(form(("images", "a", content)), FORM, parts=80).images == [content]
+    assert read(form(("images", "a", content)), FORM).images == [content]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import asyncio
 import functools
 import itertools
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import jiter
@@ -16,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from clipwright.errors import suggestion
 from clipwright.server.rejection import ItemFault, RejectionError
@@ -33,6 +34,7 @@ _HEAD = 4096
 """Bytes in which the head of a form's part ends, and more than stands before the picture of a data URI."""
 _REST = "request"
 """The field of a form that holds other fields, as JSON."""
+_PART_NAME = re.compile(rb'[;\s]name="?([^";\r\n]*)')
 _SUBJECT = re.compile(r"^(Input|List|Value|String|Dictionary) (?=should )")
 """How pydantic begins its sentences."""
 _SHOWN = 100
@@ -110,17 +112,13 @@ def invalid(message: str, param: str | None = None, index: int | None = None) ->
 async def read_body(request: Request, model: type[ModelT], limits: Limits) -> ModelT:
     """The body of a request. Raises RejectionError: 415 for another content type, 400 for what does not fit."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        if kind == "application/json":
-            body = await _whole_body(request)
-            if len(body) > _AT_ONCE:
-                _check_strings(body, limits.picture_bytes)
-                return await asyncio.to_thread(_read_json, body, model)
-            return _read_json(body, model)
-        if kind == "multipart/form-data":
-            return await _read_form(request, model, limits)
-    except ClientDisconnect:
-        raise invalid("the connection ended before the request did") from None
+    if kind == "application/json":
+        body = await _whole_body(request)
+        if len(body) > _AT_ONCE:
+            return await asyncio.to_thread(_read_large_json, body, model, limits)
+        return _read_json(body, model)
+    if kind == "multipart/form-data":
+        return await _read_form(request, model, limits)
     said = f"not {_shown(kind)}" if kind else "and the request says nothing of its own"
     raise RejectionError(
         415,
@@ -130,15 +128,10 @@ async def read_body(request: Request, model: type[ModelT], limits: Limits) -> Mo
 
 
 async def _whole_body(request: Request) -> bytes:
-    """As gate/bodies.py gives it. request.body() would copy it, which takes as long as receiving it."""
-    parts = []
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)  # the one part itself, where there is one
+    """As gate/bodies.py gives it, in one message. request.body() would copy it, which takes as long as receiving it."""
+    message = await request.receive()
+    body: bytes = message["body"]
+    return body
 
 
 # JSON
@@ -148,17 +141,27 @@ def _read_json(body: bytes, model: type[ModelT]) -> ModelT:
     return _validated(_parse_json(body), model)
 
 
+def _read_large_json(body: bytes, model: type[ModelT], limits: Limits) -> ModelT:
+    _check_strings(body, limits.picture_bytes)
+    return _read_json(body, model)
+
+
 def _parse_json(body: bytes, param: str | None = None) -> dict[str, Any]:
     name = "the body" if param is None else repr(param)
-    if len(body) > _AT_ONCE and _signs(body) > _MOST_VALUES:
-        raise RejectionError(413, "body_too_large", f"{name} has more than {_MOST_VALUES:,} values", param=param)
     try:
-        parsed = jiter.from_json(body, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
+        parsed = _values(body, name, param)
     except ValueError as error:
         raise invalid(f"{name} is not valid JSON: {str(error)[:_SHOWN]}", param) from None
     if not isinstance(parsed, dict):
         raise invalid(f"{name} is not a JSON object, as in {{...}}", param)
     return parsed
+
+
+def _values(document: bytes, name: str, param: str | None) -> Any:
+    """What a JSON document holds. Raises RejectionError where that is too much, ValueError where it is no JSON."""
+    if len(document) > _AT_ONCE and _signs(document) > _MOST_VALUES:
+        raise RejectionError(413, "body_too_large", f"{name} has more than {_MOST_VALUES:,} values", param=param)
+    return jiter.from_json(document, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
 
 
 def _check_strings(body: bytes, most: int) -> None:
@@ -175,21 +178,32 @@ def _check_strings(body: bytes, most: int) -> None:
             rest = body.find(b'"', start + _BLOCK)
             if not body.startswith(b"data:", quote + 1) or b'"partial"' in body[:quote] or b'"partial"' in body[rest:]:
                 return
-            raise RejectionError.of_items([_too_large(_place_at(body[: quote + 6]), most)])
+            beginning = body[: quote + 6]
+            if _signs(beginning) <= _MOST_VALUES:
+                raise _too_large([_place_at(beginning)], most)
+            return
 
 
-def _place_at(beginning: bytes) -> int:
-    """The place of a body's last string in its list, as far as the body goes; 0 where it is in none."""
+def _place_at(beginning: bytes) -> tuple[str | None, int | None]:
+    """The field that a body's last string is in, as far as the body goes, and its place there, if that is a list."""
     try:
         fields = jiter.from_json(beginning, partial_mode="trailing-strings")
     except ValueError:
-        return 0
-    last = list(fields.values())[-1] if isinstance(fields, dict) and fields else None
-    return len(last) - 1 if isinstance(last, list) and last else 0
+        return None, None
+    if not isinstance(fields, dict) or not fields:
+        return None, None
+    name, value = list(fields.items())[-1]
+    return name, len(value) - 1 if isinstance(value, list) else 0 if isinstance(value, str) else None
 
 
-def _too_large(place: int, most: int) -> ItemFault:
-    return ItemFault(place, "too_large", f"the picture has more than {most:,} bytes")
+def _too_large(places: Sequence[tuple[str | None, int | None]], most: int) -> RejectionError:
+    """The refusal of pictures that are too large, by the fields that they stand in and their places there."""
+    (name, first), message = places[0], f"the picture has more than {most:,} bytes"
+    param = name and name[:_SHOWN]
+    if first is None:
+        return RejectionError(422, "too_large", message, param=param)
+    faults = [ItemFault(place, "too_large", message) for other, place in places if other == name and place is not None]
+    return RejectionError.of_items(faults, param)
 
 
 def _signs(body: bytes) -> int:
@@ -266,7 +280,7 @@ async def _read_form(request: Request, model: type[ModelT], limits: Limits) -> M
         raise invalid("the form's texts are UTF-8; leave the charset out")
     body = await _whole_body(request)
     if len(body) > limits.picture_bytes:
-        _check_files(body, b"--" + options.get(b"boundary", b""), limits.picture_bytes)
+        await asyncio.to_thread(_check_files, body, b"--" + options.get(b"boundary", b""), model, limits.picture_bytes)
     parser = _InMemory(
         request.headers,
         _once(body),
@@ -289,23 +303,31 @@ async def _read_form(request: Request, model: type[ModelT], limits: Limits) -> M
     return _fit_form(parts, model)
 
 
-def _check_files(body: bytes, delimiter: bytes, most: int) -> None:
+def _check_files(body: bytes, delimiter: bytes, model: type[RequestModel], most: int) -> None:
     """Refuses a file of more bytes than a picture may have before the form is taken apart, which copies it twice.
 
     A request that wants the rest answered is left alone.
     """
-    faults, files = [], 0
+    too_large: list[tuple[str, int]] = []
+    before: Counter[str] = Counter()
     for start, end in itertools.islice(itertools.pairwise(_places_of(delimiter, body)), _MOST_PARTS):
         head = body[start : min(start + _HEAD, end)].partition(b"\r\n\r\n")[0]
-        if b"filename" not in head.lower():
+        found = _PART_NAME.search(head)
+        name = found[1].decode(errors="replace") if found else ""
+        content = start + len(head) + len(b"\r\n\r\n"), end - len(b"\r\n")
+        if name == _REST or b"filename" not in head.lower():
             if b"partial" in body[start:end]:
                 return
-            continue
-        if end - start - len(head) - len(b"\r\n\r\n\r\n") > most:
-            faults.append(_too_large(files, most))
-        files += 1
-    if faults:
-        raise RejectionError.of_items(faults)
+            if name == _REST and model.FILES is not None:
+                listed = _parse_json(body[slice(*content)], _REST).get(model.FILES)
+                before[_REST] += len(listed) if isinstance(listed, list) else 0
+        elif content[1] - content[0] > most:
+            too_large.append((name, before[name]))
+        if name != _REST:
+            before[name] += 1
+    if too_large:  # what the rest lists comes first
+        places = [(name, before[_REST] + place if name == model.FILES else None) for name, place in too_large]
+        raise _too_large(places, most)
 
 
 def _places_of(delimiter: bytes, body: bytes) -> Iterator[int]:
@@ -345,7 +367,7 @@ def _append(fields: dict[str, Any], name: str, part: str | bytes) -> None:
 
 def _form_value(part: str, name: str) -> Any:
     try:
-        return jiter.from_json(part.encode(), allow_inf_nan=False, catch_duplicate_keys=True)
+        return _values(part.encode(), repr(name), name)
     except ValueError:
         raise invalid(f"{name!r} is written as in JSON, such as true or 12, not {_shown(part)}", name) from None
 
