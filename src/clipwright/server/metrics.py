@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from clipwright.server.rejection import RejectionCode
+from clipwright.server.rejection import ItemFault, RejectionCode, RejectionError
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -57,8 +57,14 @@ class Metrics:
     def rejected(self, code: RejectionCode) -> None:
         self._rejected.labels(code).inc()
 
-    def item_failed(self, code: RejectionCode) -> None:
-        self._failed_items.labels(code).inc()
+    def refused(self, rejection: RejectionError) -> None:
+        """A request that is not carried out, and the items that are why."""
+        self.rejected(rejection.code)
+        self.items_failed(rejection.faults)
+
+    def items_failed(self, faults: Iterable[ItemFault]) -> None:
+        for fault in faults:
+            self._failed_items.labels(fault.code).inc()
 
     def watch_queue(self, model: str, items: Callable[[], int]) -> None:
         """items is asked whenever the metrics are."""

@@ -274,11 +274,12 @@ def test_a_model_that_is_not_served_is_named(starter_server: StarterServer) -> N
 
 
 def test_items_that_failed_are_counted_by_reason(starter_server: StarterServer) -> None:
-    def counted() -> float:
+    def counted(code: str) -> float:
         registry = starter_server.serving.app.state.services.metrics.registry
-        return registry.get_sample_value("clipwright_failed_items_total", {"code": "text_too_long"}) or 0.0
+        return registry.get_sample_value("clipwright_failed_items_total", {"code": code}) or 0.0
 
-    before = counted()
+    before = counted("text_too_long"), counted("too_large")
     post(starter_server, input=["a" * 8001, "a" * 9000])
     post(starter_server, input=["a" * 8001], partial=True)
-    assert counted() - before == 3
+    post(starter_server, input=[data_uri(bytes(21 * 2**20))])
+    assert (counted("text_too_long") - before[0], counted("too_large") - before[1]) == (3, 1)

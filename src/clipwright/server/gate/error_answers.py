@@ -150,7 +150,7 @@ def http_error_answers(metrics: Metrics) -> Callable[[Request, Any], Coroutine[A
 
     async def answer(request: Request, error: Exception) -> Response:
         rejection = rejection_of(error)
-        metrics.rejected(rejection.code)
+        metrics.refused(rejection)
         response = answer_of(rejection)
         if isinstance(error, HTTPException):
             response.headers.update(error.headers or {})
@@ -207,7 +207,7 @@ class ErrorAnswers:
             await self._app(scope, watched_receive, watched_send)
         except Exception as error:
             rejection = rejection_of(error)
-            self._metrics.rejected(rejection.code)
+            self._metrics.refused(rejection)
             if not is_begun:  # else the connection is closed, so that what was sent does not look whole
                 await answer_of(rejection, close=not is_read and _has_body(scope))(scope, receive, send)
         except asyncio.CancelledError:  # by the server, which has no more time to end well
@@ -215,7 +215,7 @@ class ErrorAnswers:
                 rejection = RejectionError(
                     503, "shutting_down", "the server ended before it could answer", retry_after=_RETRY_SECONDS
                 )
-                self._metrics.rejected(rejection.code)
+                self._metrics.refused(rejection)
                 await answer_of(rejection, close=True)(scope, receive, send)
             raise
         return None

@@ -63,12 +63,11 @@ async def embed_pictures(
 
 
 def tell_faults(services: Services, results: Iterable[object], param: str, partial: bool) -> None:
-    """Counts the faults among the results; raises RejectionError where there is one and not partial."""
+    """Raises RejectionError where there is a fault among the results, or, if partial, only counts those."""
     faults = [result for result in results if isinstance(result, ItemFault)]
-    for fault in faults:
-        services.metrics.item_failed(fault.code)
     if faults and not partial:
         raise RejectionError.of_items(faults, param)
+    services.metrics.items_failed(faults)
 
 
 def _no_addresses(pictures: Sequence[str | bytes], places: Sequence[int], param: str) -> RejectionError:
