@@ -42,6 +42,22 @@ def test_a_model_is_reloaded_under_load_and_nothing_is_lost(model: FakeFile) -> 
     run(test())
 
 
+def test_a_reload_goes_on_when_nobody_waits_for_it_any_more(model: FakeFile) -> None:
+    """A large model takes longer than a request may."""
+
+    async def test() -> None:
+        async with opened(model) as pool:
+            model.write(space=2)
+            asked = asyncio.create_task(pool.reload("fake"))
+            await asyncio.sleep(0.02)
+            asked.cancel()
+            await asyncio.wait([asked])
+            while (await pool.facts()).space_id != "2":
+                await asyncio.sleep(0.02)
+
+    run(test())
+
+
 def test_a_reload_that_fails_leaves_the_old_model(model: FakeFile) -> None:
     async def test() -> None:
         async with opened(model) as pool:

@@ -229,16 +229,34 @@ def test_remembered_texts_are_embedded_once(model: FakeFile) -> None:
     run(test())
 
 
+def test_a_call_that_shares_work_has_a_deadline_of_its_own(model: FakeFile) -> None:
+    async def test() -> None:
+        async with opened(model, limits=Limits(deadline_seconds=0.3)) as pool:
+            with model.held():
+                first = asyncio.create_task(pool.embed_texts(None, ["a"], soon(0.3), remembered=True))
+                await until(lambda: bool(model.batches))
+                second = asyncio.create_task(pool.embed_texts(None, ["a"], soon(), remembered=True))
+                assert (await refusal(first)).code == "deadline_exceeded"
+                await asyncio.sleep(0.2)
+            assert (await second).vectors.tolist() == [text_vector("a")]
+            assert sum(len(batch) for batch in model.batches) == 1
+
+    run(test())
+
+
 def test_calls_that_ask_for_the_same_labels_at_once_share_the_work(model: FakeFile) -> None:
+    metrics = Metrics()
+
     async def test() -> None:
         labels = [f"label {number}" for number in range(50)]
-        async with opened(model, limits=Limits(queue_items=60)) as pool:
+        async with opened(model, limits=Limits(queue_items=60), metrics=metrics) as pool:
             with model.held():
                 asked = [
                     asyncio.create_task(pool.embed_texts(None, labels, soon(), remembered=True)) for _ in range(20)
                 ]
                 await until(lambda: bool(model.batches))
                 assert pool._models["fake"].items == 50
+                assert 'clipwright_queued_items{model="fake"} 50.0' in metrics.text().decode()
                 asked[0].cancel()  # the others still want them
                 late = await refusal(pool.embed_texts(None, labels, soon(0.05), remembered=True))
                 assert late.code == "deadline_exceeded"

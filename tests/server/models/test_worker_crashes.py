@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,7 +20,11 @@ import pytest
 from clipwright.errors import ClipwrightError, Failure
 from clipwright.server.metrics import Metrics
 from clipwright.server.models import worker_process
+from clipwright.server.models.suspects import Suspects
+from clipwright.server.models.worker_process import WorkerProcess
+from clipwright.server.models.worker_settings import WorkerSettings
 from clipwright.server.rejection import RejectionError
+from clipwright.server.settings import ModelSettings
 from tests.server.models.fake_models import FakeFile, opened, picture, refusal, run, soon, text_vector, until, worker_of
 from tests.server.models.fake_worker import COMMAND, CRASH, CRASHES, STOP
 
@@ -130,6 +136,66 @@ def test_a_worker_that_could_not_be_opened_again_is_tried_while_somebody_asks_wh
             await pool.check(soon())
 
     run(test())
+
+
+def test_a_worker_whose_opening_is_given_up_as_it_succeeds_is_ended(model: FakeFile) -> None:
+    ended: list[object] = []
+
+    async def test() -> None:
+        settings = WorkerSettings(str(model.path), "fake", 1_000_000, ModelSettings())
+        worker = WorkerProcess(settings, Suspects(), lambda *_: None, ended.append)
+        opening = asyncio.create_task(worker.open())
+        await until(lambda: worker._process is not None)
+        assert worker._process is not None
+        assert worker._process.stdout is not None
+        pipe = worker._process.stdout._transport.get_extra_info("pipe")  # type: ignore[attr-defined]
+        assert select.select([pipe], [], [], 60)[0]  # it has said that it is open; the event loop does not know yet
+        opening.cancel()
+        await asyncio.wait([opening], timeout=60)
+        assert opening.cancelled()
+        assert worker.ended.is_set()
+
+    run(test())
+    assert not ended  # it never was open to anybody
+
+
+def test_a_machine_that_can_start_no_process_is_said_so(
+    model: FakeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_process(*_: Any, **__: Any) -> Any:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    async def test() -> None:
+        async with opened(model, FakeFile(tmp_path / "other.json", space=2)) as pool:
+            with monkeypatch.context() as patch:
+                patch.setattr(asyncio, "create_subprocess_exec", no_process)
+                refused = await refusal(pool.facts("other"))
+                assert (refused.status, refused.code) == (503, "model_unavailable")
+                assert refused.retry_after is not None
+                os.kill(worker_of(pool), signal.SIGKILL)
+                await until(lambda: pool._models["fake"]._not_opened is not None)
+                assert (await refusal(pool.embed_texts("fake", ["a"], soon()))).code == "model_unavailable"
+            while True:
+                with contextlib.suppress(RejectionError):
+                    await pool.check(soon())
+                    break
+                await asyncio.sleep(0.05)
+
+    run(test())
+
+
+def test_a_model_that_cannot_be_opened_is_said_once(model: FakeFile, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with opened(model) as pool:
+            served = pool._models["fake"]
+            served.evict()
+            model.write()  # damaged
+            await refusal(pool.reload("fake"))
+            await asyncio.sleep(0.1)
+            assert served._opening is None
+
+    run(test())
+    assert [record.getMessage().rpartition(" ")[2] for record in caplog.records] == ["damaged"]
 
 
 def test_a_picture_that_ends_two_workers_is_not_decoded_again(model: FakeFile) -> None:

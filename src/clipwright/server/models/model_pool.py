@@ -170,7 +170,6 @@ class ModelPool:
         try:
             await served.reload()
         except NotOpenedError as error:
-            logger.error("%s", error)
             raise RejectionError(503, "model_unavailable", error.told, retry_after=5) from error
         return await self._facts(served)
 
@@ -209,9 +208,16 @@ class ModelPool:
             raise self._too_late(served) from None
 
     async def _run(
-        self, served: ServedModel, kind: OrderKind, items: Sequence[Any], deadline: float, *, admitted: bool = False
+        self,
+        served: ServedModel,
+        kind: OrderKind,
+        items: Sequence[Any],
+        deadline: float | None,
+        *,
+        admitted: bool = False,
     ) -> Order:
-        """An order whose items were all answered. admitted: whether there is room in the queue or not."""
+        """An order whose items were all answered. deadline: None, where the caller sees to it. admitted: whether there
+        is room in the queue or not."""
         if self._closing:
             raise RejectionError(503, "shutting_down", "the server is being shut down", retry_after=5)
         if not admitted:
@@ -233,8 +239,7 @@ class ModelPool:
         key = (served.name, *texts)
         shared = self._shared.get(key)
         if shared is None:
-            limit = _now() + self._limits.deadline_seconds
-            shared = SharedRun(asyncio.create_task(self._run(served, kind, texts, max(deadline, limit))))
+            shared = SharedRun(asyncio.create_task(self._run(served, kind, texts, None)))
             self._shared[key] = shared
         shared.waiting += 1
         try:
@@ -312,7 +317,3 @@ def _check_texts(texts: Sequence[str], results: dict[str, Any]) -> None:
     ]
     if faults:
         raise RejectionError.of_items(faults)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

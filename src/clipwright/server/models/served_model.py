@@ -47,7 +47,9 @@ class ServedModel:
         self._ending: set[asyncio.Task[None]] = set()
         self._waiting: list[Order] = []
         self._opening: asyncio.Task[NotOpenedError | None] | None = None
+        self._reloads: set[asyncio.Task[NotOpenedError | None]] = set()
         self._reloading = asyncio.Lock()
+        """One reload after the other: each opens what is on disk when it begins."""
         self._opening_seconds = _USUAL_OPENING
         self._opened_at = 0.0
         self._in_a_row = 0
@@ -134,19 +136,15 @@ class ServedModel:
     async def reload(self) -> None:
         """Opens the model anew, from what is on disk now, and uses that from then on; nothing asked for is lost.
 
-        Raises NotOpenedError; then the worker that was there goes on.
+        Goes on where the caller is cancelled. Raises NotOpenedError; then the worker that was there goes on.
         """
-        async with self._reloading:
-            if self._opening is not None:
-                await asyncio.wait([self._opening])
-            self._seen = await asyncio.to_thread(file_stamps, self.source)
-            worker, facts = await self._start()
-            if self._opening is not None:  # the old one died meanwhile
-                self._opening.cancel()
-            old = self._worker
-            self._use(worker, facts)
-            if old is not None:
-                self._retire(old)
+        reload = asyncio.create_task(self._reload())
+        self._reloads.add(reload)
+        reload.add_done_callback(self._reloads.discard)
+        await asyncio.wait([reload])
+        failure = reload.result()
+        if failure is not None:
+            raise failure
 
     async def reload_if_changed(self) -> None:
         """Reloads where the files on disk are others than those opened, and nobody is writing them any more."""
@@ -160,8 +158,8 @@ class ServedModel:
             return
         try:
             await self.reload()
-        except NotOpenedError as error:
-            logger.error("the files of %s have changed, and cannot be opened: %s; the old ones go on", self.name, error)
+        except NotOpenedError:
+            logger.error("the files of %s have changed, and cannot be opened; the old ones go on", self.name)
         else:
             logger.warning("the files of %s have changed; they were opened anew", self.name)
 
@@ -177,9 +175,11 @@ class ServedModel:
         while self.items and _now() < give_up:
             await asyncio.sleep(0.02)
         self._closed = True
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait([self._opening])
+        starting = [task for task in (self._opening, *self._reloads) if task is not None]
+        for task in starting:
+            task.cancel()
+        if starting:
+            await asyncio.wait(starting)
         orders, self._waiting = self._waiting, []
         workers = [worker for worker in (self._worker, *self._retired) if worker is not None]
         self._worker = None
@@ -213,6 +213,25 @@ class ServedModel:
         finally:
             self._opening = None
         self._use(worker, facts)
+        return None
+
+    async def _reload(self) -> NotOpenedError | None:
+        """Opens the model anew; gives why it could not be."""
+        async with self._reloading:
+            if self._opening is not None:
+                await asyncio.wait([self._opening])
+            self._seen = await asyncio.to_thread(file_stamps, self.source)
+            try:
+                worker, facts = await self._start()
+            except NotOpenedError as error:
+                logger.error("%s", error)
+                return error
+            if self._opening is not None:  # the old one died meanwhile
+                self._opening.cancel()
+            old = self._worker
+            self._use(worker, facts)
+            if old is not None:
+                self._retire(old)
         return None
 
     async def _start(self) -> tuple[WorkerProcess, ModelFacts]:

@@ -80,6 +80,8 @@ class WorkerProcess:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._opened: asyncio.Future[ModelFacts] = asyncio.get_running_loop().create_future()
+        self._is_open = False
+        """Whether the process has said so."""
         self._answered_ping: float | None = None
         """When, on the event loop's clock; at first there is much to import, and nothing is answered."""
         self.ended = asyncio.Event()
@@ -90,13 +92,16 @@ class WorkerProcess:
     async def open(self) -> ModelFacts:
         """Starts the process and opens the model. Raises NotOpenedError; then, and if cancelled, the process ends."""
         environment = {"MALLOC_ARENA_MAX": "2", **os.environ}  # else each thread keeps memory of its own
-        self._process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            self._settings.dump(),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment,
-        )
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *COMMAND,
+                self._settings.dump(),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=environment,
+            )
+        except OSError as error:  # the machine has no room for another process, or no files
+            raise NotOpenedError(self._settings.name, f"no process can be started: {error.strerror}") from error
         self._tasks = [asyncio.create_task(run()) for run in (self._receive, self._send, self._ping)]
         try:
             return await self._opened
@@ -200,8 +205,8 @@ class WorkerProcess:
         try:
             while (frame := await receive_frame(process.stdout)) is not None:
                 self._take(frame)
-        except (FrameError, LookupError, TypeError, ValueError) as error:
-            logger.error("the worker of %s answers nonsense (%s); it is killed", self._settings.name, error)
+        except Exception as error:  # whatever it sent: it has decoded strangers' pictures, and is not trusted
+            logger.error("the worker of %s answers nonsense (%r); it is killed", self._settings.name, error)
             self.kill()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ENDING_SECONDS):  # it ends by itself; signalled now, its status could be lost
@@ -211,9 +216,9 @@ class WorkerProcess:
         for task in self._tasks[1:]:
             task.cancel()
         self.ended.set()
-        if self._opened.done():
+        if self._is_open:
             self._on_end(self)
-        else:
+        elif not self._opened.done():
             self._opened.set_exception(
                 NotOpenedError(
                     self._settings.name, f"the process that opened model {self._settings.source!r} {self.ending()}"
@@ -238,10 +243,13 @@ class WorkerProcess:
                 if header["longest"] > LONGEST_JOB:
                     logger.error("the worker of %s has hung for %d s", self._settings.name, header["longest"])
                     self.kill()
+            case "opened" | "refused" if self._opened.cancelled():
+                pass  # nobody waits for it any more, and it is being ended
             case "opened":
                 facts = self._facts(header["facts"])
                 self.space, self.reads_texts = f"{facts.space_id} {facts.variant}", bool(header["reads_texts"])
                 self._opened.set_result(facts)
+                self._is_open = True
             case "refused":
                 self._opened.set_exception(NotOpenedError(self._settings.name, str(header["sentence"])))
             case other:
