@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import re
@@ -14,7 +15,8 @@ import pytest
 import skimage
 import sklearn
 from PIL import Image, ImageEnhance
-from playwright.sync_api import Browser, Dialog, expect
+from playwright.sync_api import Browser, Dialog, Route, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from clipwright.embedding.load import load_embedder
 from clipwright.index.photo_index import PhotoIndex
@@ -273,6 +275,30 @@ def test_a_photograph_opens_with_what_is_known_of_it(visit: Visit) -> None:
     expect(page.locator("#viewer")).to_be_hidden()
     expect(page.locator(".chip img")).to_be_visible()
     assert re.search(r"\?more=photo%3A\d+$", page.url)
+
+
+def test_an_answer_to_labels_that_were_taken_back_is_not_shown(visit: Visit) -> None:
+    page = visit.open("/?q=a+motorcycle").drawn().page
+    page.click(".cell a >> nth=0")
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    page.route("**/v1/classify", hold)
+    with page.expect_request("**/v1/classify"):
+        page.fill("#viewer-labels", "motorcycle, cat")
+    page.fill("#viewer-labels", "")
+    page.wait_for_timeout(400)  # longer than the page waits for more to be typed
+    for route in late:
+        with contextlib.suppress(PlaywrightError):  # the page does not wait for it any more
+            route.continue_()
+    page.wait_for_timeout(400)
+    expect(page.locator("#viewer-bars li")).to_have_count(0)
+    page.fill("#viewer-labels", "dog")
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
+    page.wait_for_timeout(400)
 
 
 def test_the_keyboard_is_enough(visit: Visit) -> None:

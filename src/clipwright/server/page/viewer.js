@@ -35,6 +35,7 @@ export class Viewer {
     /** @type {Photo | null} */
     this.photo = null;
     this.busy = new AbortController();
+    this.labelling = new AbortController();
     this.dialog.addEventListener("cancel", (event) => {
       event.preventDefault();
       asking.closePhoto();
@@ -87,6 +88,7 @@ export class Viewer {
       if (this.asking.now.photo === photo)
         this.show(found, { similarity: null, relevance: null, folded: [], ...found });
     } catch (error) {
+      if (this.asking.now.photo !== photo) return undefined;
       this.asking.change({ photo: null }, "replace");
       this.box.say(error.message);
     }
@@ -116,6 +118,7 @@ export class Viewer {
   close() {
     if (!this.dialog.open) return;
     this.busy.abort();
+    this.labelling.abort();
     this.dialog.close();
     document.documentElement.classList.remove("viewing");
     this.picture.removeAttribute("src");
@@ -284,7 +287,10 @@ export class Viewer {
 
   /** What the labels say of the shown photograph. */
   async label() {
-    const { signal } = this.busy;
+    this.labelling.abort(); // what was asked before is of other labels, or of another photograph
+    this.labelling = new AbortController();
+    const { signal } = this.labelling;
+    if (!this.photo) return undefined;
     const out = byId("viewer-bars");
     const labels = labelsOf(this.labels.value);
     if (!labels.length) return out.replaceChildren();
