@@ -58,6 +58,7 @@ def test_a_new_key_is_printed_once(tmp_path: Path) -> None:
         (["--root", "/nowhere/at/all"], "does not exist"),
         (["--allow-origin", "example.org"], "https://example.org is"),
         (["--allow-origin", "*"], "https://example.org is"),
+        (["--allow-origin", "http://["], "https://example.org is"),
         (["--allow-host", "https://example.org"], "without http://"),
         (["--memory-budget", "much"], "4GB"),
         (["--max-body", "0"], "less than 1"),

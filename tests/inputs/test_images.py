@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import random
@@ -424,6 +425,16 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
 def test_a_file_below_a_file_is_missing(tmp_path: Path) -> None:
     (tmp_path / "album.jpg").write_bytes(FILES["jpeg"])
     assert refusal(tmp_path / "album.jpg" / "photo.jpg").code == "missing"
+
+
+def test_no_failure_names_where_the_file_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def stale(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle", str(tmp_path / "a.jpg"))
+
+    (tmp_path / "a.jpg").touch()
+    monkeypatch.setattr(Path, "open", stale)
+    failed = refusal(tmp_path / "a.jpg")
+    assert (failed.code, str(failed)) == ("unreadable", "cannot be read: Stale file handle")
 
 
 def test_a_folder_is_unreadable(tmp_path: Path) -> None:

@@ -68,7 +68,10 @@ def _checked_origins(_: click.Context, __: click.Parameter, origins: tuple[str, 
     """Origins as browsers write them."""
     checked = []
     for origin in origins:
-        parts = urlsplit(origin.lower().rstrip("/"))
+        try:
+            parts = urlsplit(origin.lower().rstrip("/"))
+        except ValueError:  # half of an IPv6 address
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query or "@" in origin:
             raise click.BadParameter(f"{origin!r} is no origin; https://example.org is, or http://localhost:3000")
         checked.append(f"{parts.scheme}://{parts.netloc}")

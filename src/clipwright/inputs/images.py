@@ -175,6 +175,8 @@ def _as_image_errors(max_pixels: int) -> Iterator[None]:
     except Exception as error:  # decoders meet hostile bytes with every kind of exception
         if "truncated" in str(error).lower() or isinstance(error, EOFError):
             raise ImageError("truncated", "the file ends before the picture does") from error
+        if isinstance(error, OSError) and error.strerror:  # the system's own; all of its words would name the file
+            raise ImageError("unreadable", f"cannot be read: {error.strerror}") from error
         raise ImageError("unreadable", f"broken picture: {_one_line(error)}") from error
 
 
