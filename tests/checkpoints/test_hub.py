@@ -48,7 +48,7 @@ def published(name: str, data: bytes) -> dict[str, object]:
 
 def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             pass
 
         def do_HEAD(self) -> None:

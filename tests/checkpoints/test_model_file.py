@@ -79,7 +79,7 @@ def damaged(tmp_path: Path, text: str | None) -> Path:
     source, target = tmp_path / "whole.safetensors", tmp_path / "damaged.safetensors"
     save_model(source, tiny_checkpoint())
     with safe_open(source, framework="numpy") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it cannot be iterated over
     save_file(tensors, target, None if text is None else {"clipwright": text})
     return target
 

@@ -81,7 +81,8 @@ def _taken(tags: Mapping[int, Any]) -> float | None:
         if found is None:
             continue
         try:
-            moment = datetime.datetime(*(int(part or 0) for part in found.groups()))  # type: ignore[arg-type]
+            year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+            moment = datetime.datetime(year, month, day, hour, minute, second)
         except ValueError:  # 0000:00:00, or a 31st of February
             continue
         if moment.year >= _FIRST_PHOTOGRAPH:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from clipwright.errors import ImageError
 from clipwright.inputs import heif, raw
-from clipwright.inputs.colours import rgb_profile
+from clipwright.inputs.colours import from_cmyk, rgb_profile
 from clipwright.inputs.memory import PICTURES
 
 ImageSource = str | Path | bytes | Image.Image | np.ndarray
@@ -212,7 +212,7 @@ def _give_memory_back() -> None:
     The C library returns such a block to the system as soon as the picture is gone. In the blocks of 16 MiB that Pillow
     asks for by itself, each thread would keep as much as its largest picture took, for good.
     """
-    from PIL.Image import core  # type: ignore[attr-defined]
+    from PIL.Image import core  # type: ignore[attr-defined]  # not in its stubs
 
     core.set_block_size(2**26)
 
@@ -263,7 +263,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return _from_array(np.asarray(image), wide=True)
     if image.mode == "CMYK":
-        return _cmyk_to_rgb(image)
+        return from_cmyk(image)
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         return _on_white(image.convert("RGBA"))
     return image.convert("RGB")
@@ -272,19 +272,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _on_white(image: Image.Image) -> Image.Image:
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image).convert("RGB")
-
-
-def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            if converted is not None:
-                return converted
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a broken profile: fall back to the plain conversion
-    return image.convert("RGB")
 
 
 def _from_array(array: np.ndarray, wide: bool = False) -> Image.Image:

@@ -166,7 +166,7 @@ def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:
 
     torch.manual_seed(settings.seed)
     model = DualEncoder(recipe.config) if start is None else build_model(start.config, start.weights)
-    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
     optimizer = build_optimizer(model, settings)
     identity = _identity(recipe)
     progress = Progress() if state is None else restore_state(state, out, model, optimizer, identity)

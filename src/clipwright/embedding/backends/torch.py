@@ -53,7 +53,7 @@ class TorchBackend:
         model = build_model(checkpoint.config, checkpoint.weights)
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model.to(place, _DTYPES[precision])
-        return cls(model.to(memory_format=torch.channels_last), compiled=compiled)  # type: ignore[call-overload]
+        return cls(model.to(memory_format=torch.channels_last), compiled=compiled)  # type: ignore[call-overload]  # not in its stubs
 
     def image_features(self, pixels: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
