@@ -29,6 +29,14 @@ def test_a_server_whose_model_fails_is_alive_but_not_ready(tmp_path: Path) -> No
         assert answer.headers["retry-after"] == "1"
 
 
+def test_a_request_is_counted_when_its_answer_is_here(tmp_path: Path) -> None:
+    counted = 'clipwright_requests_total{method="GET",route="/healthz",status="200"} '
+    with gated(tmp_path) as server:
+        for number in range(1, 51):
+            server.client.get("/healthz")
+            assert f"{counted}{number}.0" in server.client.get("/metrics").text
+
+
 def test_what_clients_make_up_is_no_label(tmp_path: Path) -> None:
     with gated(tmp_path) as server:
         for number in range(50):

@@ -24,18 +24,26 @@ class RequestMetrics:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        begun, status = time.perf_counter(), _GONE
+        begun, status, is_counted = time.perf_counter(), _GONE, False
+
+        def count() -> None:
+            nonlocal is_counted
+            if not is_counted:
+                is_counted = True
+                route = getattr(scope.get("route"), "path", _UNROUTED)
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                self._metrics.answered(route, method, status, time.perf_counter() - begun)
 
         async def watched_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+            elif not message.get("more_body", False):
+                count()  # before the end is sent: who has the answer finds it counted
             await send(message)
 
         try:
             await self._app(scope, receive, watched_send)
         finally:
-            route = getattr(scope.get("route"), "path", _UNROUTED)
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.answered(route, method, status, time.perf_counter() - begun)
+            count()
         return None
