@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from clipwright import __version__
 from clipwright.atomic import making_folder, remove_leftovers, replacing
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.onnx_repository import OnnxRepository
+from clipwright.embedding.crash_marks import CrashRecord, Trial, remove_records
 from clipwright.errors import ClipwrightError
 
 _IDS = "space-ids"
@@ -33,7 +34,10 @@ _UNUSED_SECONDS = 90 * 24 * 3600
 """After which an entry goes when another is made."""
 _STALE_SECONDS = 24 * 3600
 """After which a folder still being made is one whose process was killed."""
-Opened = TypeVar("Opened")
+_MOST_CRASHES = 2
+"""Crashes in a row with an entry after which it is not kept any more."""
+Model = TypeVar("Model")
+"""A kept model as a runtime has it."""
 logger = logging.getLogger(__name__)
 
 
@@ -102,6 +106,7 @@ class ModelCache:
         now = time.time()
         for folder in self.folder.glob("*"):
             remove_leftovers(folder, _STALE_SECONDS)
+            remove_records(folder, unused_seconds)
         removed = []
         for entry in self.entries():
             if max(0.0, now - entry.used) >= unused_seconds:  # a clock may have been set back
@@ -133,33 +138,68 @@ class ModelCache:
 
 
 @dataclass(frozen=True)
+class OpenedModel(Generic[Model]):
+    """A kept model as a runtime has it."""
+
+    model: Model
+    trial: Trial | None = None
+    """To be ended when the model has answered once; None where it was made in this process, or nothing can be noted."""
+
+
+@dataclass(frozen=True)
 class Shelf:
     """The part of a cache that is one model's."""
 
     cache: ModelCache
     space_id: str
 
-    def opened(self, key: str, make: Callable[[Path], Opened | None], read: Callable[[Path], Opened]) -> Opened | None:
+    def opened(
+        self, key: str, make: Callable[[Path], Model | None], read: Callable[[Path], Model]
+    ) -> OpenedModel[Model] | None:
         """What read gives of the folder of this entry, made first where it is not there, and anew where it is damaged.
 
         make may give what read would. None where nothing can be kept. The key need not say which code of clipwright's
-        made it.
+        made it. An entry whose use ended a process is made anew once; if that one does so too, nothing is kept.
         """
         key = f"{key}-{code_key()}"
-        made: list[Opened | None] = []
+        record = CrashRecord(self.cache.folder / self.space_id / key)
+        if self._is_given_up(key, record):
+            return None
+        made: list[Model | None] = []
         for _ in range(2):
             folder = self.cache.open(self.space_id, key, lambda making: made.append(make(making)))
             if folder is None:
                 return None
             if made and made[-1] is not None:
-                return made[-1]
+                return OpenedModel(made[-1])
+            trial = record.begin()
             try:
-                return read(folder)
-            except Exception as error:  # of a runtime that reads damaged files
+                return OpenedModel(read(folder), trial)
+            except BaseException as error:  # a runtime that reads damaged files raises errors of its own
+                if trial is not None:
+                    trial.end(survived=False)
+                if not isinstance(error, Exception):
+                    raise
                 reason = _one_line(error)
                 logger.warning("what was kept ready in %s cannot be read (%s); it is made anew", folder, reason)
                 self.cache.remove(self.space_id, key)
         return None
+
+    def _is_given_up(self, key: str, record: CrashRecord) -> bool:
+        """Whether this entry may not be kept any more. One with a new crash is removed."""
+        count, is_new = record.crashes()
+        if is_new:
+            logger.warning("a process crashed when it used what is kept ready in %s; it is made anew", record.entry)
+            self.cache.remove(self.space_id, key)
+        if count < _MOST_CRASHES:
+            return False
+        logger.warning(
+            "%s made processes crash %d times, so this model is not kept ready; to try again: clipwright models cache"
+            " --prune --days 0",
+            record.entry,
+            count,
+        )
+        return True
 
 
 def _one_line(error: Exception) -> str:

@@ -27,7 +27,7 @@ _INLINE_LIMIT = 1024
 """Bytes up to which a constant stands in the graph itself; runtimes want to read shapes there."""
 _FLOAT = 1
 """float32 among ONNX's element types."""
-_ALIGNMENT = 64
+ALIGNMENT = 64
 """Bytes: each weight begins at a multiple of this in the file, so that it can be used where it is mapped."""
 GRAPH_FILE = "graph.onnx"
 WEIGHTS_FILE = "weights.bin"
@@ -137,7 +137,7 @@ class Graph:
             for key, value in (("location", location), ("offset", str(offset)), ("length", str(weight.nbytes))):
                 tensor.external_data.add(key=key, value=value)
             initializers.append(tensor)
-            offset = _aligned(offset + weight.nbytes)
+            offset = aligned(offset + weight.nbytes)
         nodes = [
             helper.make_node(
                 node.op, node.inputs, node.outputs, f"{node.op}_{number}", domain=node.domain, **node.attributes
@@ -160,7 +160,7 @@ class Graph:
         for weight in self.weights.values():
             file.write(bytes(offset - file.tell()))
             file.write(weight.read().reshape(-1).view(np.uint8).data)
-            offset = _aligned(file.tell())
+            offset = aligned(file.tell())
 
     def write(self, folder: Path, name: str = GRAPH_FILE, weights: str = WEIGHTS_FILE) -> Path:
         """Writes the graph and its weights into two files of a folder, and gives the graph's path."""
@@ -170,5 +170,5 @@ class Graph:
         return folder / name
 
 
-def _aligned(offset: int) -> int:
-    return -(-offset // _ALIGNMENT) * _ALIGNMENT
+def aligned(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import onnxruntime
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.embedding.backend import BackendName, Precision, Tower
 from clipwright.embedding.backends.graph_backend import GraphBackend
-from clipwright.embedding.cache import Shelf, processor_key
+from clipwright.embedding.backends.packed_weights import align_weights
+from clipwright.embedding.cache import Shelf
 from clipwright.errors import ClipwrightError
 from clipwright.graph.builder import GRAPH_FILE, Graph
 from clipwright.graph.towers import OUTPUT
@@ -25,6 +25,7 @@ _PACKED_WEIGHTS = "packed.bin"
 
 class OnnxBackend(GraphBackend[onnxruntime.InferenceSession]):
     name: BackendName = "onnx"
+    runtime_version = onnxruntime.__version__
 
     def __init__(
         self,
@@ -49,25 +50,21 @@ class OnnxBackend(GraphBackend[onnxruntime.InferenceSession]):
         packed = self._is_packed(tower)
         return tower_graph(self._checkpoint, tower, self.precision, fused=True, packed=packed)
 
-    def _open(self, tower: Tower) -> onnxruntime.InferenceSession:
-        if self._shelf is not None:
-            key = f"{tower}-onnx-{self.precision}-{onnxruntime.__version__}-{processor_key()}"
-            session = self._shelf.opened(key, lambda folder: self._make(tower, folder), self._read)
-            if session is not None:
-                return session
+    def _make(self, tower: Tower) -> onnxruntime.InferenceSession:
         return open_in_memory(self._graph(tower), self._threads)
 
-    def _read(self, folder: Path) -> onnxruntime.InferenceSession:
-        return _session(str(folder / GRAPH_FILE), _options(self._threads, optimise=False))
-
-    def _make(self, tower: Tower, folder: Path) -> onnxruntime.InferenceSession | None:
+    def _keep(self, tower: Tower, folder: Path) -> onnxruntime.InferenceSession | None:
         """Writes the graph as ONNX Runtime has rewritten it for this processor, its weights in the order that it reads.
 
         Gives the session that did, or None where it is better read again.
         """
         graph = self._graph(tower)
         session = open_in_memory(graph, self._threads, keep_in=folder)
+        align_weights(folder / GRAPH_FILE, folder / _PACKED_WEIGHTS)
         return session if sum(weight.nbytes for weight in graph.weights.values()) < _READ_AGAIN else None
+
+    def _read(self, folder: Path) -> onnxruntime.InferenceSession:
+        return _session(str(folder / GRAPH_FILE), _options(self._threads, optimise=False))
 
 
 def open_in_memory(graph: Graph, threads: int | None, keep_in: Path | None = None) -> onnxruntime.InferenceSession:
@@ -103,21 +100,6 @@ def _options(threads: int | None, *, optimise: bool) -> Any:
 
 def _session(model: str | bytes, options: Any) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-@functools.cache
-def weight_steps() -> int:
-    """To how many steps on each side of 0 int8 weights may be rounded here, tried out: 127, or 63 where two products
-    are added in 16 bits, as processors without VNNI do."""
-    size = 64
-    graph = Graph("largest products")
-    a = graph.input("a", np.uint8, ["rows", size])
-    b = graph.weight("b", np.full((size, size), 127), np.int8)
-    scales = graph.constant(1, np.float32), graph.weight("scales", np.ones(size, np.float32))
-    zeros = graph.constant(0, np.uint8), graph.constant(0, np.int8)
-    graph.output(graph.node("MatMulIntegerToFloat", [a, b, *scales, *zeros], domain="com.microsoft"), OUTPUT, [1, size])
-    (sums,) = open_in_memory(graph, 1).run([OUTPUT], {"a": np.full((1, size), 255, np.uint8)})
-    return 127 if np.array_equal(sums, np.full((1, size), 255 * 127 * size)) else 63
 
 
 def matrix_product(size: int, precision: Precision, threads: int | None) -> Callable[[], None] | None:

@@ -15,7 +15,7 @@ import openvino
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.embedding.backend import BackendName, Precision, Tower
 from clipwright.embedding.backends.graph_backend import GraphBackend
-from clipwright.embedding.cache import Shelf, processor_key
+from clipwright.embedding.cache import Shelf
 from clipwright.embedding.tower_graphs import tower_graph
 from clipwright.errors import ClipwrightError
 from clipwright.graph.packing import fewer_shapes, pack_texts
@@ -42,6 +42,7 @@ def settings(precision: Precision, threads: int | None) -> dict[str, Any]:
 
 class OpenVinoBackend(GraphBackend[Any]):
     name: BackendName = "openvino"
+    runtime_version = openvino.__version__.partition("-")[0]
 
     def __init__(
         self,
@@ -69,12 +70,7 @@ class OpenVinoBackend(GraphBackend[Any]):
             setattr(self._requests, tower, request)
         return np.array(request.infer(inputs, share_inputs=True)[0])  # else inputs are copied first
 
-    def _open(self, tower: Tower) -> Any:
-        if self._shelf is not None:
-            key = f"{tower}-openvino-{self.precision}-{openvino.__version__.partition('-')[0]}-{processor_key()}"
-            compiled = self._shelf.opened(key, lambda folder: self._keep(tower, folder), self._read)
-            if compiled is not None:
-                return compiled
+    def _make(self, tower: Tower) -> Any:
         with tempfile.TemporaryDirectory(prefix="clipwright-") as folder:
             return self._compile(tower, Path(folder))
 
