@@ -15,15 +15,8 @@ def tower_graph(checkpoint: Checkpoint, tower: Tower, precision: Precision, *, f
 
     bf16 stores matrices so; what they are multiplied in is the runtime's choice. int8 calibrates first.
     """
-    arithmetic = _integers(checkpoint, tower, fused=fused) if precision == "int8" else Float()
+    arithmetic = Integers(calibrate(checkpoint, tower), fused) if precision == "int8" else Float()
     halves = precision == "bf16"
     if tower == "image":
         return image_graph(checkpoint.config, checkpoint.weights, arithmetic, halves=halves)
     return text_graph(checkpoint.config, checkpoint.weights, arithmetic, halves=halves, packed=packed)
-
-
-def _integers(checkpoint: Checkpoint, tower: Tower, *, fused: bool) -> Integers:
-    from clipwright.embedding.backends.onnx import weight_steps
-
-    # OpenVINO settles by itself what the processor can add up.
-    return Integers(calibrate(checkpoint, tower), fused, weight_steps() if fused else 127)

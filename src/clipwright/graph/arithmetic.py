@@ -1,8 +1,11 @@
 """How the layers of a graph compute: in float32, or in integers of 8 bits where that is measured to be enough.
 
 Integers follow Jacob et al. 2018 (§2): what enters a layer is rounded to 256 steps between the bounds that it had on
-calibration inputs, weights to 255 steps for each output. Channels that reach far beyond the others would take all the
+calibration inputs, weights to 127 steps for each output. Channels that reach far beyond the others would take all the
 steps for themselves, so their part of a layer is computed apart, in float32 (Dettmers et al. 2022, §3.2).
+
+Weights leave one bit free so that a graph gives the same numbers on every processor: those without VNNI add two
+products of a uint8 and an int8 in 16 bits, where 2 x 255 x 63 fits and 2 x 255 x 127 is cut off without a word.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ _OUTLIER = 3.0
 _LARGEST_SHARE = 1 / 16
 """Of a layer's channels: the most that are computed apart."""
 _STEPS = 255
+_WEIGHT_STEPS = 63
+"""Steps of a weight on each side of 0."""
 PROBE = "probe "
 """Begins the names of a probing graph's further outputs."""
 
@@ -64,19 +69,14 @@ class Integers:
     it the graph says the same in standard nodes, which OpenVINO turns into integers by itself.
     """
 
-    def __init__(self, bounds: Mapping[str, np.ndarray], fused: bool, weight_steps: int = 127) -> None:
-        """bounds: under each layer's name (2, channels), the least and the largest of every channel that enters it.
-
-        weight_steps: to how many steps on each side of 0 weights are rounded. 63 is for processors that hold two
-        products of a uint8 and an int8 in 16 bits: with more steps, they do not fit there.
-        """
+    def __init__(self, bounds: Mapping[str, np.ndarray], fused: bool) -> None:
+        """bounds: under each layer's name (2, channels), the least and the largest of every channel that enters it."""
         self._bounds = bounds
         self._fused = fused
-        self._weight_steps = weight_steps
 
     def linear(self, graph: Graph, x: str, layer: Layer) -> str:
         outliers, steps = self._quantised(graph, x, layer.name)
-        matrix = _Rounded(layer, outliers, self._weight_steps)
+        matrix = _Rounded(layer, outliers)
         scale = graph.later(f"{layer.name}.scale", layer.shape[:1], matrix.scale)
         bias = _bias(graph, layer)
         if self._fused:
@@ -125,7 +125,6 @@ class _Rounded:
 
     layer: Layer
     outliers: np.ndarray
-    steps: int
 
     def scale(self) -> np.ndarray:
         return self._kept()[1]
@@ -137,7 +136,8 @@ class _Rounded:
     def _kept(self) -> tuple[np.ndarray, np.ndarray]:
         weight = np.array(self.layer.weight(), np.float32)
         weight[:, self.outliers] = 0
-        return weight, np.maximum(np.abs(weight).max(axis=1) / self.steps, np.finfo(np.float32).tiny).astype(np.float32)
+        scale = np.maximum(np.abs(weight).max(axis=1) / _WEIGHT_STEPS, np.finfo(np.float32).tiny)
+        return weight, scale.astype(np.float32)
 
 
 def _outliers(largest: np.ndarray) -> np.ndarray:
