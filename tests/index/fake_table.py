@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from clipwright.index.dot_products import products_of_few
 from clipwright.index.ranking import Sample
 from clipwright.tasks.relevance import background_statistics, collection_statistics
 
@@ -29,14 +30,14 @@ class FakeTable:
     ) -> tuple[np.ndarray, np.ndarray]:
         self.asked_exactly = exact
         rows = np.arange(len(self.vectors)) if among is None else np.flatnonzero(among)
-        similarities = self.vectors[rows] @ vector
+        similarities = products_of_few(vector[None], self.vectors[rows])[0]
         order = np.argsort(-similarities)[:count]
         return rows[order], similarities[order]
 
     def similarities(self, vectors: np.ndarray, indices: np.ndarray | None = None) -> np.ndarray:
         rows = self.vectors if indices is None else self.vectors[indices]
         self.most_rows = max(self.most_rows, len(rows))
-        return np.asarray(vectors @ rows.T, np.float32)
+        return products_of_few(np.asarray(vectors, np.float32), rows)
 
     def background(self, indices: np.ndarray | None) -> np.ndarray:
         return background_statistics(self.vectors if indices is None else self.vectors[indices], self.captions)

@@ -48,10 +48,12 @@ def relevances(text: str) -> np.ndarray:
 
 
 def test_one_blend_is_ordered_by_exact_similarity() -> None:
-    expected = np.argsort(-(TABLE.vectors @ WORDS["a"]))[:20]
+    exact = TABLE.vectors.astype(np.float64) @ WORDS["a"].astype(np.float64)
     ranked = ask("a", limit=20)
-    assert [row.index for row in ranked] == expected.tolist()
-    assert [row.similarity for row in ranked] == pytest.approx((TABLE.vectors @ WORDS["a"])[expected])
+    found = [row.index for row in ranked]
+    assert len(set(found)) == 20
+    assert exact[found] == pytest.approx(np.sort(exact)[::-1][:20], abs=1e-6)  # two may be as near as rounding
+    assert [row.similarity for row in ranked] == pytest.approx(exact[found], abs=1e-6)
 
 
 @pytest.mark.parametrize("text", ["a", "a AND NOT b", "a OR b"])
@@ -60,6 +62,13 @@ def test_asking_for_more_never_changes_the_first(text: str, options: dict[str, A
     all_of_them = ask(text, **options)
     for limit in (1, 10, 500):
         assert ask(text, limit=limit, **options) == all_of_them[:limit]
+
+
+@pytest.mark.parametrize("text", ["a", "a AND b"])
+def test_a_relevance_that_was_told_keeps_its_photograph_as_a_threshold(text: str) -> None:
+    """Also where the last bit comes out otherwise the next time, as it may on some processors."""
+    best, *_ = ask(text)
+    assert ask(text, threshold=best.relevance + 5e-7) == [best]
 
 
 class CoarseTable(FakeTable):
@@ -106,9 +115,9 @@ def test_an_empty_index_has_no_answers() -> None:
 
 def test_logic_is_the_smaller_the_larger_and_the_rest_to_one() -> None:
     a, b = relevances("a"), relevances("b")
-    assert relevances("a AND b") == pytest.approx(np.minimum(a, b), rel=1e-6, abs=1e-7)
-    assert relevances("a OR b") == pytest.approx(np.maximum(a, b), rel=1e-6, abs=1e-7)
-    assert relevances("NOT a") == pytest.approx(1 - a, rel=1e-6, abs=1e-7)
+    assert relevances("a AND b") == pytest.approx(np.minimum(a, b), abs=1e-6)
+    assert relevances("a OR b") == pytest.approx(np.maximum(a, b), abs=1e-6)
+    assert relevances("NOT a") == pytest.approx(1 - a, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +130,7 @@ def test_logic_is_the_smaller_the_larger_and_the_rest_to_one() -> None:
     ],
 )
 def test_laws_of_logic_hold(one: str, other: str) -> None:
-    assert relevances(one) == pytest.approx(relevances(other), abs=1e-7)
+    assert relevances(one) == pytest.approx(relevances(other), abs=1e-6)
 
 
 _logic = st.recursive(

@@ -21,6 +21,8 @@ from clipwright.tasks.relevance import (
 
 CANDIDATES = 1_000
 """Nearest photographs that are looked at again for one blend, and the most results of any query."""
+_ROUNDING = 1e-6
+"""The most by which the same relevance may differ from one search to the next, since rows are multiplied together."""
 _BLOCK_ROWS = 65_536
 """Rows that a query with logic looks at together: some megabytes for each of its blends."""
 
@@ -100,7 +102,7 @@ def rank(
         ranked = _rank_blend(vectors[0], table, among, exact, collection, habits[0])
     else:
         ranked = _rank_logic(query, vectors, table, among, collection, habits)
-    least = threshold if threshold is not None else 0.0
+    least = threshold - _ROUNDING if threshold is not None else 0.0
     if adaptive and ranked:
         least = max(least, adaptive_cut(max(row.relevance for row in ranked), searched))
     return [row for row in ranked if row.relevance >= least][:limit]
