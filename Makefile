@@ -27,7 +27,7 @@ demo: .venv/runs  ## say what is in real photographs, and search them, with the 
 	$(BIN)/python examples/demo.py
 
 test: .venv/develops  ## the quick tests
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' -n auto --dist loadfile
 
 test-slow: .venv/develops browser  ## the tests that take longer; installs Debian's chromium where there is none
 	$(BIN)/python -m pytest -m slow

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipwright.checkpoints.model_file import save_model
+from clipwright.evaluation import matrix_peak, speed
 from tests.inputs.pictures import png
 from tests.support import REFERENCE, tiny_checkpoint
 
@@ -27,6 +28,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save_model(path, tiny_checkpoint())
     return path
+
+
+@pytest.fixture
+def small_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What measures speed does so with small products and photographs."""
+    monkeypatch.setattr(matrix_peak, "PEAK_SIZE", 64)
+    monkeypatch.setattr(speed, "LARGE_SIZE", (2000, 1500))
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ def command_lines(text: str) -> list[str]:
     return [line[2:] for line in joined.splitlines() if line.startswith("$ clipwright ")]
 
 
+@pytest.mark.usefixtures("small_measurements")
 @pytest.mark.parametrize(("page", "text"), blocks("python"))
 def test_python_block_runs(page: Path, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -87,57 +87,67 @@ def test_torch_stays_in_its_rooms(path: Path) -> None:
     assert allowed or not uses
 
 
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize(
-    "module",
+    ("imported", "forbidden"),
     [
-        "clipwright",
-        "clipwright.cli",
-        "clipwright.model.openai",
-        "clipwright.model.operations",
-        "clipwright.checkpoints.load",
-        "clipwright.inputs.images",
-        "clipwright.inputs.tokenizer",
-        "clipwright.training.recipe",
-        "clipwright.commands.classify",
-        "clipwright.commands.search",
-        "clipwright.commands.train",
-        "clipwright.commands.bench",
-        "clipwright.embedding.load",
-        "clipwright.evaluation.speed",
-        "clipwright.graph.towers",
+        ([f"clipwright.commands.{command}" for command in COMMANDS], {"torch", "onnxruntime", "openvino", "onnx"}),
+        (
+            [
+                "clipwright",
+                "clipwright.cli",
+                "clipwright.model.openai",
+                "clipwright.model.operations",
+                "clipwright.checkpoints.load",
+                "clipwright.inputs.images",
+                "clipwright.inputs.tokenizer",
+                "clipwright.training.recipe",
+                "clipwright.embedding.load",
+                "clipwright.evaluation.speed",
+                "clipwright.graph.towers",
+            ],
+            {"torch"},
+        ),
     ],
+    ids=["commands", "rooms"],
 )
-def test_importing_needs_no_torch(module: str) -> None:
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_importing_is_light(imported: list[str], forbidden: set[str]) -> None:
+    """One after the other in one process: the first that brings something heavy is named."""
+    code = f"""
+import importlib, sys
+for name in {imported!r}:
+    importlib.import_module(name)
+    heavy = {forbidden!r} & sys.modules.keys()
+    assert not heavy, f"{{name}} imports {{heavy}}"
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_importing_a_command_imports_neither_torch_nor_a_runtime(command: str) -> None:
-    code = (
-        f"import sys, clipwright.commands.{command}\n"
-        "sys.exit(len({'torch', 'onnxruntime', 'openvino', 'onnx'} & sys.modules.keys()))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize("command", ["classify", "similarity", "embed", "bench", "info", "models", "export"])
-def test_a_command_that_trains_nothing_never_imports_torch(command: str, tmp_path: Path) -> None:
-    photo = ROOT.parents[1] / "tests" / "data" / "reference" / "pictures" / "rocket.jpg"
-    arguments = {
-        "classify": [str(photo), "--labels", "rocket, cat"],
-        "similarity": [str(photo), "--text", "a rocket"],
-        "embed": [str(photo)],
-        "bench": ["--quick", "--quiet"],
-        "export": ["starter", str(tmp_path / "graphs")],
-    }.get(command, [])
-    code = (
-        "import sys; from clipwright.cli import root\n"
-        f"status = root.main({[command, *arguments]!r}, standalone_mode=False)\n"
-        "sys.exit(10 * status + ('torch' in sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
+def test_commands_that_train_nothing_never_import_torch(tiny_model: Path, photo: Path, tmp_path: Path) -> None:
+    lines = [
+        ["classify", str(photo), "--labels", "rocket, cat"],
+        ["similarity", str(photo), "--text", "a rocket"],
+        ["embed", str(photo)],
+        ["bench", str(tiny_model), "--quick", "--quiet"],
+        ["info"],
+        ["models"],
+        ["export", str(tiny_model), str(tmp_path / "graphs")],
+    ]
+    code = f"""
+import sys
+from clipwright.cli import root
+from clipwright.evaluation import matrix_peak, speed
+matrix_peak.PEAK_SIZE, speed.LARGE_SIZE = 64, (2000, 1500)
+for line in {lines!r}:
+    assert root.main(line, standalone_mode=False) == 0, line
+    assert "torch" not in sys.modules, line
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_public_name_can_be_imported() -> None:

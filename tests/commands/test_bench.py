@@ -5,15 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from clipwright.evaluation import matrix_peak, speed
 from tests.support import run_cli
 
 
 @pytest.fixture(autouse=True)
-def small_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Small products and photographs, and a cache of its own."""
-    monkeypatch.setattr(matrix_peak, "PEAK_SIZE", 64)
-    monkeypatch.setattr(speed, "LARGE_SIZE", (2000, 1500))
+def own_cache(small_measurements: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CLIPWRIGHT_HOME", str(tmp_path))
 
 
