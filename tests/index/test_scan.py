@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipwright.errors import Failure
-from clipwright.index.scan import FoundFile, scan
+from clipwright.index.scan import FoundFile, file_time, scan
 from clipwright.inputs import raw
 
 
@@ -34,6 +34,15 @@ def test_files_come_with_what_the_file_system_says_of_them(tmp_path: Path) -> No
     os.utime(tmp_path / "a.jpg", ns=(1, 1_600_000_000_123_456_789))
     (file,) = scan(os.fsencode(tmp_path))
     assert file == FoundFile(os.fsencode(tmp_path / "a.jpg"), 5, 1_600_000_000_123_456_789)
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "kept"),
+    [(0, 0), (-1, -1), (2**63 - 1, 2**63 - 1), (2**63, 2**63 - 1), (10**21, 2**63 - 1), (-(2**63) - 1, -(2**63))],
+)
+def test_a_date_that_no_64_bits_hold_is_the_nearest_that_they_do(nanoseconds: int, kept: int) -> None:
+    about = os.stat_result([0] * 10, {"st_mtime_ns": nanoseconds})
+    assert file_time(about) == kept
 
 
 def test_a_relative_root_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

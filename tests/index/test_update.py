@@ -129,6 +129,25 @@ def test_a_file_that_was_only_touched_is_not_embedded_and_keeps_its_id(index: Ph
     assert update(index, folder)[0] == UpdateCounts(found=10)
 
 
+@pytest.mark.parametrize("seconds", [16_725_225_600, 2**40, -11_644_473_600])
+def test_a_file_dated_beyond_64_bits_of_nanoseconds_is_one_like_others(
+    index: PhotoIndex, folder: Path, seconds: int
+) -> None:
+    """2500, 36812, and 1601, where Windows begins to count. Some disks keep the nearest date that they can."""
+
+    def date(*names: str) -> None:
+        for name in names:
+            os.utime(folder / name, ns=(0, seconds * 10**9))
+
+    (folder / "broken.png").write_text("no picture")
+    date("0003.png", "broken.png")
+    assert update(index, folder)[0] == UpdateCounts(found=11, added=10, embedded=10, failed=1)
+    assert update(index, folder)[0] == UpdateCounts(found=11, still_failing=1)
+    write_photo(folder / "0003.png", 0)  # of another size
+    date("0003.png")
+    assert update(index, folder)[0].changed == 1
+
+
 def test_moved_and_renamed_files_keep_their_ids_and_are_not_embedded(index: PhotoIndex, folder: Path) -> None:
     update(index, folder)
     before = [id_at(index, path) for path in numbered(folder)]

@@ -46,6 +46,13 @@ class FoundFile(NamedTuple):
     """Absolute, in the file system's own bytes."""
     size: int
     mtime_ns: int
+    """As file_time gives it."""
+
+
+def file_time(about: os.stat_result) -> int:
+    """When a file was changed, in nanoseconds since 1970; of what lies before 1677 or after 2262, the nearest moment
+    that SQLite's 64 bits hold. It is only compared: two such times may pass for one, and then the size decides."""
+    return max(-(2**63), min(about.st_mtime_ns, 2**63 - 1))
 
 
 def scan(root: bytes, excludes: Sequence[str] = ()) -> Iterator[FoundFile | Failure]:
@@ -124,14 +131,14 @@ def _found(entries: Entries) -> Iterator[FoundFile | Failure]:
         if not stat.S_ISREG(about.st_mode):
             continue  # a pipe or a device
         if entry.name not in raws:
-            yield FoundFile(entry.path, about.st_size, about.st_mtime_ns)
+            yield FoundFile(entry.path, about.st_size, file_time(about))
         elif os.fsdecode(entry.name) not in spare:
             yield _raw_file(entry.path, about)
 
 
 def _raw_file(path: bytes, about: os.stat_result) -> FoundFile | Failure:
     if raw.is_available():
-        return FoundFile(path, about.st_size, about.st_mtime_ns)
+        return FoundFile(path, about.st_size, file_time(about))
     return Failure(Path(os.fsdecode(path)), "unsupported_format", raw.NEEDS_EXTRA)
 
 
