@@ -66,7 +66,6 @@ def command(
             count = index.forget(forget)
         print(f"{count:,} photographs of {source_fields(forget)['source']} forgotten; their files are as they were")
         return DONE
-    database.parent.mkdir(parents=True, exist_ok=True)
     with PhotoIndex.open(database, create=bool(folders)) as index:
         embedder = _open_embedder(index, settings)
         run = _Run(index, embedder, folders, excludes, not no_thumbnails, settings)

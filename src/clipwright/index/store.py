@@ -105,11 +105,13 @@ class Store:
         clipwright; DamagedIndexError where it cannot be read at all.
         """
         path = Path(os.path.abspath(path))
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no ordinary file"
+            raise MissingIndexError(f"the index {path} is {what}; name a file, which 'clipwright index FOLDER' makes")
         if create and not (path.exists() and path.stat().st_size):
             make(path)
         if not path.is_file():
-            what = "is a folder" if path.is_dir() else "does not exist"
-            raise MissingIndexError(f"the index {path} {what}; 'clipwright index FOLDER' makes one")
+            raise MissingIndexError(f"the index {path} does not exist; 'clipwright index FOLDER' makes one")
         store = cls(path)
         with store.reading() as connection:
             version, tables = check(path, connection)
