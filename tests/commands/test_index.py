@@ -77,6 +77,16 @@ def test_a_photograph_that_fails_is_named_and_counted_by_reason(
     assert counts(again.stdout) == NOTHING | {"unchanged": 3, "failed before and left alone": 2}
 
 
+def test_what_looks_like_a_picture_and_is_not_read_is_said_once(photos: Path, database: Path, tiny_model: Path) -> None:
+    for name in ("a.psd", "b.PSD", "trip/c.svg"):
+        (photos / name).touch()
+    answer = run_cli("index", photos, "--index", database, "--model", tiny_model)
+    assert (answer.status, counts(answer.stdout)) == (0, NOTHING | {"new": 3})
+    assert answer.stderr.splitlines()[-1] == "passed over: 2 .psd, 1 .svg (not read by clipwright)"
+    assert answer.stderr.count("passed over") == 1
+    assert run_cli("index", "--index", database, "--quiet").stderr == ""
+
+
 def test_the_model_that_built_the_index_stays_its_model(photos: Path, database: Path, tiny_model: Path) -> None:
     run_cli("index", photos, "--index", database, "--model", tiny_model)
     Image.new("RGB", (50, 50), "white").save(photos / "new.jpg")

@@ -16,6 +16,7 @@ from clipwright.errors import Failure, IndexFileError
 from clipwright.index.photo_index import PhotoIndex
 from clipwright.index.store import Store
 from clipwright.index.update import UpdateCounts
+from clipwright.inputs import raw
 from tests.index.folders import (
     ColourBackend,
     as_nobody,
@@ -346,6 +347,34 @@ def test_a_folder_that_cannot_be_read_loses_nothing() -> None:
         as_nobody(refused)
         (folder / "below").chmod(0o755)
         as_nobody(allowed)
+
+
+def test_what_looks_like_a_picture_and_is_not_read_is_counted_by_ending(index: PhotoIndex, folder: Path) -> None:
+    write_photos(folder / ".inner", 1, first=20)
+    for name in ("a.psd", "B.PSD", "c.svg", "notes.txt", ".inner/d.xcf", "below/e.jxl"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    expected = {".psd": 2, ".svg": 1, ".jxl": 1}
+    assert update(index, folder)[0] == UpdateCounts(found=10, added=10, embedded=10, passed_over=expected)
+    assert update(index, folder / "below")[0].passed_over == {".jxl": 1}
+    update(index, folder / ".inner")
+    assert update(index)[0] == UpdateCounts(found=11, passed_over={**expected, ".xcf": 1})
+
+
+def test_a_photograph_that_could_be_opened_before_stays(
+    index: PhotoIndex, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where an index of raw files is brought up to date without the extra that reads them."""
+    for number in range(10):
+        (folder / f"{number:04}.png").rename(folder / f"{number:04}.nef")
+    assert update(index, folder)[0].added == 10
+    monkeypatch.setattr(raw, "is_available", lambda: False)
+    (folder / "0009.nef").unlink()
+    (folder / "new.nef").touch()
+    assert update(index, folder)[0] == UpdateCounts(found=9, removed=1, passed_over={".nef": 10})
+    assert index.facts().photographs == 9
+    monkeypatch.undo()
+    assert update(index, folder)[0].failed == 1
 
 
 # Going on after a stop

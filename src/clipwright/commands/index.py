@@ -114,10 +114,20 @@ class _Run:
             )
         _print_failures(failures)
         _print_counts(counts)
+        self._print_passed_over(counts.passed_over)
         return SOME_FAILED if counts.failed else DONE
 
     def watch(self) -> int:
         failures: collections.Counter[str] = collections.Counter()
+        passed_over: dict[str, int] = {}
+
+        def tell(counts: UpdateCounts) -> None:
+            nonlocal passed_over
+            _print_counts(counts)
+            if counts.passed_over != passed_over:  # else it was said before
+                self._print_passed_over(counts.passed_over)
+                passed_over = counts.passed_over
+
         self.index.watch(
             self.folders,
             self.embedder,
@@ -126,9 +136,15 @@ class _Run:
             thumbnails=self.thumbnails,
             excludes=self.excludes,
             on_failure=lambda failure: _note(failure, failures),
-            on_update=_print_counts,
+            on_update=tell,
         )
         return SOME_FAILED if failures else DONE
+
+    def _print_passed_over(self, counts: dict[str, int]) -> None:
+        from clipwright.inputs.image_names import passed_over
+
+        if counts and not self.settings.quiet:
+            print(f"passed over: {passed_over(counts)}", file=sys.stderr)
 
 
 def _note(failure: Failure, failures: collections.Counter[str]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from clipwright.errors import Failure
 from clipwright.index.roots import Scope, is_at_or_below, is_occupied, prefix_of
-from clipwright.index.scan import FoundFile, scan
+from clipwright.index.scan import FoundFile, PassedOver, scan
 from clipwright.index.store import DISPLACED, KnownFiles, Store
 
 
@@ -24,6 +25,8 @@ class Comparison:
     """Files that may be pictures, and what cannot be looked at."""
     pending: list[FoundFile] = field(default_factory=list)
     """To be read: new, changed, or without a vector in the space that is asked for."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Endings of files that look like pictures and cannot be opened here. Photographs that they were before stay."""
     failing: int = 0
     """Files that could not be used when they were as they are now: not tried again."""
     obstacles: list[Failure] = field(default_factory=list)
@@ -92,15 +95,19 @@ def _go_through(
         path = file.path
         if inner and path.startswith(inner):
             continue
-        found_any = True
+        row = rows.get(path)
+        found_any |= row is not None or isinstance(file, FoundFile)
         if below and not path.startswith(below):
             continue
-        result.found += 1
-        row = rows.get(path)
         if row is not None:
             seen[row] = 1
-            if has_vector[row] and sizes[row] == file.size and mtimes[row] == file.mtime_ns:
-                continue
+        if isinstance(file, PassedOver):
+            result.passed_over[file.suffix] += 1
+            result.found += row is not None
+            continue
+        result.found += 1
+        if row is not None and has_vector[row] and sizes[row] == file.size and mtimes[row] == file.mtime_ns:
+            continue
         if failing and path in failing:
             met.add(path)
             if failing[path] == (file.size, file.mtime_ns):

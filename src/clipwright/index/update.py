@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,8 @@ class UpdateCounts:
     """Files and folders that could not be used, found out now."""
     still_failing: int = 0
     """Files that could not be used before and have not changed."""
+    passed_over: dict[str, int] = field(default_factory=dict)
+    """Files that look like pictures and cannot be opened here, by their endings."""
     offline: tuple[Path, ...] = ()
     """Roots that are missing or suddenly empty. Their photographs stay."""
 
@@ -103,6 +106,7 @@ class _Update:
         self.counts = UpdateCounts(
             found=sum(comparison.found for comparison in comparisons),
             still_failing=sum(comparison.failing for comparison in comparisons),
+            passed_over=dict(sum((comparison.passed_over for comparison in comparisons), Counter())),
         )
         self._absent = {photo: comparison for comparison in comparisons for photo in comparison.absent}
         """Photographs that are not where they were, until they turn up elsewhere."""

@@ -135,7 +135,8 @@ def test_without_an_index_the_server_says_so_and_a_job_makes_it(server: Serving,
 
 
 def test_files_that_could_not_be_used_are_listed_by_name(server: Serving, photos: IndexedPhotos) -> None:
-    updated(server)
+    (photos.folder / "drawing.psd").touch()  # which is not even tried
+    assert updated(server)["counts"]["passed_over"] == 1
     (failure,) = server.client.get("/v1/index/failures").json()["data"]
     assert (failure["name"], failure["code"]) == ("diary.jpg", "not_an_image")
     assert failure["message"]
