@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,7 +36,7 @@ class Comparison:
     """Paths of kept failures of which nothing is found any more."""
 
 
-def compare(store: Store, scope: Scope, space: int, excludes: Sequence[str]) -> Comparison:
+def compare(store: Store, scope: Scope, space: int) -> Comparison:
     """Scans a scope and says what differs from the index; space is the row of the space that is asked for.
 
     The files that are as they were are let go as they are found: memory is needed for what is known and what is new.
@@ -47,7 +46,7 @@ def compare(store: Store, scope: Scope, space: int, excludes: Sequence[str]) -> 
     seen = bytearray(len(known.ids))
     met: set[bytes] = set()
     try:
-        found_any = _go_through(result, known, failing, seen, met, excludes)
+        found_any = _go_through(result, known, failing, seen, met)
     except OSError as error:
         found_any = False
         message = f"may not be read: {error.strerror or error}"
@@ -81,13 +80,12 @@ def _go_through(
     failing: dict[bytes, tuple[int, int]],
     seen: bytearray,
     met: set[bytes],
-    excludes: Sequence[str],
 ) -> bool:
     """Scans, and sorts what is found into result. met: paths that failed before. Gives whether there is any picture."""
     scope, rows, sizes, mtimes, has_vector = result.scope, known.rows, known.sizes, known.mtimes_ns, known.has_vector
     below = None if scope.within == scope.root.path else prefix_of(scope.within)
     pending, inner, found_any = result.pending, scope.inner, False
-    for file in scan(scope.root.path, excludes):
+    for file in scan(scope.root.path, scope.root.excludes):
         if isinstance(file, Failure):
             if is_at_or_below(os.fsencode(file.source), scope.within):
                 result.obstacles.append(file)
@@ -114,6 +112,9 @@ def _go_through(
                 result.failing += 1
                 continue
         pending.append(file)
+    if not found_any and scope.root.excludes:  # perhaps they leave out all that there is
+        files = (file for file in scan(scope.root.path) if isinstance(file, FoundFile))
+        return any(not inner or not file.path.startswith(inner) for file in files)
     return found_any
 
 

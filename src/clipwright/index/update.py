@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections import Counter
@@ -57,7 +56,8 @@ class UpdateCounts:
 
 
 Read = ReadPhoto | Failure
-_Result = tuple[FoundFile, Read, np.ndarray | None]
+_Pending = tuple[Comparison, FoundFile]
+_Result = tuple[_Pending, Read, np.ndarray | None]
 """A file, what was read of it, and its vector in the space; None where nothing had to be embedded."""
 
 
@@ -68,30 +68,33 @@ def update_index(
     *,
     batch_size: int,
     threads: int | None,
-    thumbnails: bool,
-    excludes: Sequence[str],
+    thumbnails: bool | None,
+    excludes: Sequence[str] | None,
     progress: Progress | None,
     on_failure: OnFailure | None,
 ) -> UpdateCounts:
     """Brings the index in line with its folders. To be called by one process at a time (lock.py).
 
+    thumbnails and excludes, where they are given, become settings of the folders that are.
+
     Killed at any moment, it loses the batch in flight; what is left to do is found again by the next update. Where
     nothing differs, nothing is written.
     """
-    scopes = choose_scopes(store, folders)
+    store.migrate()
+    scopes = choose_scopes(store, folders, excludes, thumbnails)
     space = changes.ensure_space(store, embedder)
-    update = _Update(store, space, embedder.variant, [compare(store, scope, space.id, excludes) for scope in scopes])
+    update = _Update(store, space, embedder.variant, [compare(store, scope, space.id) for scope in scopes])
     update.note_obstacles(on_failure)
     total = sum(len(comparison.pending) for comparison in update.comparisons)
     if total:
 
-        def prepare(file: FoundFile) -> Read:
-            return read_photo(
-                file, embedder.spec, pixels=embedder.pixels, thumbnails=thumbnails, is_known=update.is_known
-            )
+        def prepare(pending: _Pending) -> Read:
+            owner, file = pending
+            keeps = owner.scope.root.thumbnails
+            return read_photo(file, embedder.spec, pixels=embedder.pixels, thumbnails=keeps, is_known=update.is_known)
 
-        files = itertools.chain.from_iterable(comparison.pending for comparison in update.comparisons)
-        results = embedder.stream_prepared(files, prepare, lambda read: read.square, batch_size, threads)
+        pending = ((comparison, file) for comparison in update.comparisons for file in comparison.pending)
+        results = embedder.stream_prepared(pending, prepare, lambda read: read.square, batch_size, threads)
         update.keep(results, batch_size, total, progress, on_failure)
     update.remove_absent()
     return update.counts
@@ -139,14 +142,13 @@ class _Update:
         on_failure: OnFailure | None,
     ) -> None:
         """Takes what came of the comparisons' files, in their order, and keeps it a batch or a second at a time."""
-        batch: list[tuple[Comparison, _Result]] = []
+        batch: list[_Result] = []
         kept, done = time.monotonic(), 0
         if progress:
             progress(0, total)
-        owners = (comparison for comparison in self.comparisons for _ in comparison.pending)
         try:
-            for owner, result in zip(owners, results, strict=True):
-                batch.append((owner, result))
+            for result in results:
+                batch.append(result)
                 if on_failure and isinstance(result[1], Failure):
                     on_failure(result[1])
                 if len(batch) >= batch_size or time.monotonic() - kept >= _COMMIT_SECONDS:
@@ -188,12 +190,12 @@ class _Update:
             with self._store.writing() as change:
                 changes.mark_offline(change, differing)
 
-    def _keep_batch(self, batch: list[tuple[Comparison, _Result]]) -> int:
+    def _keep_batch(self, batch: list[_Result]) -> int:
         """How many results were kept: all, in one transaction."""
         count = len(batch)
         if batch:
             with self._store.writing() as change:
-                for owner, (file, read, vector) in batch:
+                for (owner, file), read, vector in batch:
                     if isinstance(read, Failure):
                         self._keep_failure(change, owner, file, read)
                     else:

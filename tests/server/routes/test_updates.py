@@ -171,6 +171,15 @@ def test_an_index_that_another_process_updates_is_noticed(server: Serving, photo
     assert len(server.client.post("/v1/search", json={"query": "a cat"}).json()["data"]) == 6
 
 
+def test_what_was_excluded_elsewhere_stays_out(server: Serving, photos: IndexedPhotos) -> None:
+    photos.database.parent.mkdir()
+    index_photographs(photos, excludes=["cat.jpg", "*.png"])
+    write_shapes(photos.folder, 2)
+    counts = updated(server)["counts"]
+    assert (counts["found"], counts["added"], counts["removed"]) == (4, 0, 0)
+    assert set(names_of(server.client.post("/v1/search", json={}).json())) == {*NAMES} - {"cat.jpg"}
+
+
 def test_an_index_that_is_replaced_or_removed_is_noticed(photos: IndexedPhotos, tmp_path: Path) -> None:
     other = IndexedPhotos(tmp_path / "other", tmp_path / "other.db")
     write_shapes(other.folder, 2)
