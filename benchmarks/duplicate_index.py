@@ -71,7 +71,7 @@ def make(folder: Path, hashes: np.ndarray, count: int, dimensions: int) -> np.nd
     vectors.flush()
     connection = sqlite3.connect(folder / "photos.db")
     connection.executescript(TABLES)
-    connection.execute("INSERT INTO roots VALUES (1, ?, 0)", (b"/photos",))
+    connection.execute("INSERT INTO roots (id, path) VALUES (1, ?)", (b"/photos",))
     connection.executemany(
         "INSERT INTO photos VALUES (?, 1, ?, 1, 1, ?, ?, ?, ?, 'JPEG', 1, ?, ?, NULL, NULL, NULL, 1)",
         (

@@ -77,6 +77,16 @@ def test_a_photograph_that_fails_is_named_and_counted_by_reason(
     assert counts(again.stdout) == NOTHING | {"unchanged": 3, "failed before and left alone": 2}
 
 
+def test_what_looks_like_a_picture_and_is_not_read_is_said_once(photos: Path, database: Path, tiny_model: Path) -> None:
+    for name in ("a.psd", "b.PSD", "trip/c.svg"):
+        (photos / name).touch()
+    answer = run_cli("index", photos, "--index", database, "--model", tiny_model)
+    assert (answer.status, counts(answer.stdout)) == (0, NOTHING | {"new": 3})
+    assert answer.stderr.splitlines()[-1] == "passed over: 2 .psd, 1 .svg (not read by clipwright)"
+    assert answer.stderr.count("passed over") == 1
+    assert run_cli("index", "--index", database, "--quiet").stderr == ""
+
+
 def test_the_model_that_built_the_index_stays_its_model(photos: Path, database: Path, tiny_model: Path) -> None:
     run_cli("index", photos, "--index", database, "--model", tiny_model)
     Image.new("RGB", (50, 50), "white").save(photos / "new.jpg")
@@ -95,9 +105,21 @@ def test_a_model_named_from_here_is_found_from_elsewhere(
     assert run_cli("search", "red", "--index", database).status == 0
 
 
-def test_patterns_exclude(photos: Path, database: Path, tiny_model: Path) -> None:
+def test_patterns_exclude_now_and_later_until_they_are_taken_back(
+    photos: Path, database: Path, tiny_model: Path
+) -> None:
     answer = run_cli("index", photos, "--index", database, "--model", tiny_model, "--exclude", "trip/")
     assert counts(answer.stdout) == NOTHING | {"new": 2}
+    assert counts(run_cli("index", "--index", database).stdout) == NOTHING | {"unchanged": 2}
+    assert counts(run_cli("index", photos, "--index", database).stdout) == NOTHING | {"unchanged": 2}
+    assert f"{photos}  2  (excluded: trip/)" in run_cli("info", database).stdout
+    other = run_cli("index", "--index", database, "--exclude", "red.*")
+    assert counts(other.stdout) == NOTHING | {"new": 1, "removed": 1, "unchanged": 1}
+    assert f"warning: {photos}: the new patterns take the place of the old ones; no longer excluded: trip/" in (
+        other.stderr.splitlines()
+    )
+    last = run_cli("index", "--index", database, "--no-exclude")
+    assert (last.stderr, counts(last.stdout)) == ("", NOTHING | {"new": 1, "unchanged": 2})
 
 
 def test_thumbnails_are_kept_unless_told_otherwise(
@@ -105,7 +127,13 @@ def test_thumbnails_are_kept_unless_told_otherwise(
 ) -> None:
     for path, options, kept in ((database, [], 3), (tmp_path / "bare.db", ["--no-thumbnails"], 0)):
         run_cli("index", photos, "--index", path, "--model", tiny_model, *options)
-        assert json.loads(run_cli("info", path, "--json").stdout)["thumbnails"] == kept
+        record = json.loads(run_cli("info", path, "--json").stdout)
+        assert (record["thumbnails"], record["folders"][0]["thumbnails"]) == (kept, kept > 0)
+    Image.new("RGB", (50, 50), "white").save(photos / "new.jpg")
+    for options, kept in (([], 0), (["--thumbnails"], 1)):
+        run_cli("index", "--index", tmp_path / "bare.db", *options)
+        assert json.loads(run_cli("info", tmp_path / "bare.db", "--json").stdout)["thumbnails"] == kept
+        Image.new("RGB", (50, 50), "black").save(photos / "newer.jpg")
 
 
 def test_a_folder_is_forgotten_on_purpose_and_its_files_stay(photos: Path, database: Path, tiny_model: Path) -> None:
@@ -137,6 +165,8 @@ def test_a_folder_that_is_gone_is_offline_and_its_photographs_stay(
         (["--forget", "somewhere"], "does not exist"),
         (["here", "--forget", "somewhere"], "--forget removes one folder"),
         (["--watch", "--forget", "somewhere"], "--forget removes one folder"),
+        (["--exclude", "a", "--forget", "somewhere"], "--forget removes one folder"),
+        (["--exclude", "a", "--no-exclude", "here"], "contradict each other"),
         (["--model", "startr", "here"], "did you mean 'starter'?"),
     ],
 )

@@ -84,7 +84,15 @@ def test_an_index_says_what_it_holds(database: Path, tiny_model: Path) -> None:
         "photographs": 1,
         "offline": 0,
         "thumbnails": 1,
-        "folders": [{"source": str(database.parent / "photos"), "photographs": 1, "offline": False}],
+        "folders": [
+            {
+                "source": str(database.parent / "photos"),
+                "photographs": 1,
+                "offline": False,
+                "excludes": [],
+                "thumbnails": True,
+            }
+        ],
         "failures": {"not_an_image": 1},
     }
 

@@ -126,6 +126,13 @@ def test_what_is_found_can_be_copied_linked_and_laid_on_a_sheet(database: Path, 
     assert all(path.is_symlink() and path.exists() for path in (tmp_path / "links").iterdir())
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.format == "PNG"
+    assert f"copied 2 to {tmp_path / 'copies'}\n" in answer.stderr
+    again = run_cli(
+        *("search", "a cat", "--index", database, "--top", "3"),
+        *("--copy-to", tmp_path / "copies", "--link-to", tmp_path / "links"),
+    )
+    assert f"copied 1 to {tmp_path / 'copies'}; 2 were there already\n" in again.stderr
+    assert f"linked 1 to {tmp_path / 'links'}; 2 were there already\n" in again.stderr
 
 
 def test_a_photograph_that_cannot_be_copied_is_named_and_the_rest_are(

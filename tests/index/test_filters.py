@@ -38,6 +38,9 @@ def columns(*facts: dict[str, Any]) -> Columns:
         ("2024-05-17", datetime(2024, 5, 17, tzinfo=UTC)),
         (" 2024-05-17T12:30 ", datetime(2024, 5, 17, 12, 30, tzinfo=UTC)),
         ("1965-02-28", datetime(1965, 2, 28, tzinfo=UTC)),
+        ("1500", datetime(1500, 1, 1, tzinfo=UTC)),
+        ("2300", datetime(2300, 1, 1, tzinfo=UTC)),
+        ("9999-12-31T23:59", datetime(9999, 12, 31, 23, 59, tzinfo=UTC)),
     ],
 )
 def test_a_date_is_its_first_second_of_the_cameras_clock(text: str, moment: datetime) -> None:
@@ -50,6 +53,7 @@ def test_a_date_is_its_first_second_of_the_cameras_clock(text: str, moment: date
         "",
         "yesterday",
         "24",
+        "10000",
         "2024-13",
         "2024-02-30",
         "2024-5-1",

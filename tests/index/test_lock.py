@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from clipwright.errors import IndexFileError
 from clipwright.index.lock import Holder, only_indexer
+from tests.index.folders import as_nobody
 
 HOLD = """
 import sys, time
@@ -81,3 +83,15 @@ def test_two_threads_do_not_index_at_once(tmp_path: Path) -> None:
         only_indexer(tmp_path / "photos.db", wait=False),
     ):
         pass
+
+
+def test_a_folder_that_may_not_be_written_is_said_in_a_sentence() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o555)
+
+        def lock() -> None:
+            expected = pytest.raises(IndexFileError, match="cannot be written: Permission denied")
+            with expected, only_indexer(Path(name, "photos.db")):
+                pass
+
+        as_nobody(lock)

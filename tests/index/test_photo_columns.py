@@ -18,7 +18,7 @@ def database(tmp_path: Path) -> Path:
     path = tmp_path / "pictures of ? and #.db"
     connection = sqlite3.connect(path)
     connection.executescript(TABLES)
-    connection.execute("INSERT INTO roots VALUES (1, ?, 0)", (b"/p",))
+    connection.execute("INSERT INTO roots (id, path) VALUES (1, ?)", (b"/p",))
     rows = [
         (3, b"/p/a", bytes(16), -1, 400, 300, 12.5, "Nikon"),
         (5, b"/p/b", b"\1" + bytes(15), None, 30, 40, None, None),

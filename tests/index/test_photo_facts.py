@@ -85,6 +85,8 @@ def test_the_size_is_that_of_the_upright_picture_however_small_it_was_decoded() 
         ({TAKEN: "2020:01:02 03:04:05\0\0rest"}, clock(2020, 1, 2, 3, 4, 5)),
         ({TAKEN: "0001:01:01 00:00:00"}, clock(2022, 2, 2, 2, 2, 2)),
         ({TAKEN: "1890:06:01 12:00:00"}, clock(1890, 6, 1, 12)),
+        ({TAKEN: "2400:06:01 12:00:00"}, clock(2400, 6, 1, 12)),
+        ({TAKEN: "9999:12:31 23:59:59", SUBSEC_TAKEN: "999999999"}, clock(2022, 2, 2, 2, 2, 2)),
         ({TAKEN: "2020:01:02 03:04:05", SUBSEC_TAKEN: "x"}, clock(2020, 1, 2, 3, 4, 5)),
         ({TAKEN: 17}, clock(2022, 2, 2, 2, 2, 2)),
     ],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 
 from clipwright.index.photo_index import PhotoIndex
 from clipwright.index.store import Store
-from tests.index.folders import ColourBackend, colour_embedder, vectors_by_path, write_photos
+from tests.index.folders import ColourBackend, as_nobody, colour_embedder, vectors_by_path, write_photos
 
 
 def start(database: Path, folder: Path, *options: str) -> subprocess.Popen[str]:
@@ -183,3 +185,21 @@ def test_progress_counts_to_the_end(tmp_path: Path) -> None:
     assert told[0] == (0, 20)
     assert told[-1] == (20, 20)
     assert told == sorted(told)
+
+
+def test_duplicates_are_found_where_nothing_may_be_written() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder, database = Path(name, "folder"), Path(name, "photos.db")
+        write_photos(folder, 3)
+        shutil.copy(folder / "0001.png", folder / "again.png")
+        with PhotoIndex.open(database) as index:
+            index.update([folder], colour_embedder())
+        Path(name).chmod(0o555)
+
+        def look() -> None:
+            with PhotoIndex.open(database, create=False) as index:
+                (group,) = index.duplicates(["same file"])
+                assert [photo.source.name for photo in index.photos(group.photos)] == ["0001.png", "again.png"]
+
+        as_nobody(look)
+        assert not Path(name, "photos.db-shm").exists()

@@ -153,6 +153,35 @@ def test_a_lost_beginning_costs_nothing(database: Path, photographs: Path, size:
     assert not list(database.parent.glob(".clipwright-*"))
 
 
+def test_settings_of_folders_are_salvaged(database: Path, photographs: Path) -> None:
+    with PhotoIndex.open(database) as index:
+        index.update([photographs], colour_embedder(), excludes=["0001.png"], thumbnails=False)
+    salvage(database)
+    with PhotoIndex.open(database) as index:
+        (root,) = index.facts().roots
+    assert (root.excludes, root.thumbnails) == (("0001.png",), False)
+
+
+def test_settings_that_are_lost_with_their_folder_are_said_to_be(
+    database: Path, photographs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Store.open(database) as store, store.writing() as change:
+        change.connection.execute("UPDATE roots SET excludes = '[\"0001'")
+    salvage(database)
+    assert f"what was excluded in {photographs}, if anything, could not be read; exclude it again" in caplog.text
+    assert whole_again(database, photographs)
+
+
+def test_photographs_without_thumbnails_are_not_read_again_for_lost_ones(database: Path, photographs: Path) -> None:
+    with PhotoIndex.open(database) as index:
+        index.update([photographs], colour_embedder(), thumbnails=False)
+    with Store.open(database) as store, store.reading() as connection:
+        (root_page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'thumbnails'").fetchone()
+    overwrite(database, [root_page - 1])
+    salvage(database)
+    assert len(vectors_by_path(database)) == COUNT
+
+
 def test_a_file_that_was_cut_off_is_salvaged(database: Path, photographs: Path) -> None:
     with database.open("rb+") as file:
         file.truncate(pages_of(database) // 2 * PAGE_SIZE)

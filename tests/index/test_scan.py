@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipwright.errors import Failure
-from clipwright.index.scan import FoundFile, scan
+from clipwright.index.scan import FoundFile, PassedOver, file_time, scan
 from clipwright.inputs import raw
 
 
@@ -34,6 +34,15 @@ def test_files_come_with_what_the_file_system_says_of_them(tmp_path: Path) -> No
     os.utime(tmp_path / "a.jpg", ns=(1, 1_600_000_000_123_456_789))
     (file,) = scan(os.fsencode(tmp_path))
     assert file == FoundFile(os.fsencode(tmp_path / "a.jpg"), 5, 1_600_000_000_123_456_789)
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "kept"),
+    [(0, 0), (-1, -1), (2**63 - 1, 2**63 - 1), (2**63, 2**63 - 1), (10**21, 2**63 - 1), (-(2**63) - 1, -(2**63))],
+)
+def test_a_date_that_no_64_bits_hold_is_the_nearest_that_they_do(nanoseconds: int, kept: int) -> None:
+    about = os.stat_result([0] * 10, {"st_mtime_ns": nanoseconds})
+    assert file_time(about) == kept
 
 
 def test_a_relative_root_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,12 +218,31 @@ def test_a_raw_file_is_found_where_its_jpeg_is_left_out(tmp_path: Path) -> None:
     assert found(tmp_path, "*.JPG") == ["IMG_1.CR2"]
 
 
-def test_without_the_extra_a_raw_file_without_jpeg_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_a_raw_file_without_jpeg_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(raw, "is_available", lambda: False)
     album(tmp_path, "IMG_1.CR2", "IMG_1.JPG", "IMG_2.NEF")
-    (failure,) = failures(tmp_path)
-    assert (failure.source, failure.code) == (tmp_path / "IMG_2.NEF", "unsupported_format")
-    assert "pip install 'clipwright[raw]'" in failure.message
+    jpeg, other = scan(os.fsencode(tmp_path))
+    assert isinstance(jpeg, FoundFile)
+    assert other == PassedOver(os.fsencode(tmp_path / "IMG_2.NEF"), ".nef")
+
+
+# Other endings
+
+
+def test_all_that_can_be_opened_is_found(tmp_path: Path) -> None:
+    names = ["a.HIF", "b.heics", "c.avifs", "d.ppm", "e.apng", "f.dib", "g.jpf", "h.j2c", "i.insp", "j.PGM"]
+    album(tmp_path, *names)
+    assert found(tmp_path) == names
+
+
+def test_what_looks_like_a_picture_and_cannot_be_opened_is_passed_over(tmp_path: Path) -> None:
+    album(tmp_path, "a.PSD", "b.svg", "c.psd", ".d.psd", "out/e.psd", "notes.txt", "film.mp4", "g.pdf")
+    assert list(scan(os.fsencode(tmp_path), ["out/"])) == [
+        PassedOver(os.fsencode(tmp_path / name), suffix)
+        for name, suffix in (("a.PSD", ".psd"), ("b.svg", ".svg"), ("c.psd", ".psd"))
+    ]
 
 
 def test_a_file_that_vanishes_while_its_folder_is_listed_is_said(

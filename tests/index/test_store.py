@@ -198,6 +198,26 @@ def test_an_index_can_be_read_where_nothing_may_be_written(left_open: bool) -> N
         store.close()
 
 
+def test_a_new_index_where_none_can_be_written_is_refused_in_a_sentence() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name, "file").touch()
+        Path(name).chmod(0o555)
+
+        def make() -> None:
+            for place in ("photos.db", "deeper/photos.db", "file/photos.db", "file/deeper/photos.db"):
+                with pytest.raises(IndexFileError, match=r"photos\.db cannot be (opened|written).*look at the"):
+                    Store.open(Path(name, place), create=True)
+
+        as_nobody(make)
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/full"])
+def test_a_device_is_no_place_for_an_index(place: str, create: bool) -> None:
+    with pytest.raises(IndexFileError, match="is no ordinary file; name a file"):
+        Store.open(Path(place), create=create)
+
+
 def test_an_open_index_notices_that_its_file_was_replaced(store: Store, tmp_path: Path) -> None:
     add_photos(store, 3)
     other = Store.open(tmp_path / "other.db", create=True)

@@ -16,6 +16,7 @@ from clipwright.errors import Failure, IndexFileError
 from clipwright.index.photo_index import PhotoIndex
 from clipwright.index.store import Store
 from clipwright.index.update import UpdateCounts
+from clipwright.inputs import raw
 from tests.index.folders import (
     ColourBackend,
     as_nobody,
@@ -127,6 +128,25 @@ def test_a_file_that_was_only_touched_is_not_embedded_and_keeps_its_id(index: Ph
     assert photo is not None
     assert (photo.id, photo.mtime_ns) == (before, 1)
     assert update(index, folder)[0] == UpdateCounts(found=10)
+
+
+@pytest.mark.parametrize("seconds", [16_725_225_600, 2**40, -11_644_473_600])
+def test_a_file_dated_beyond_64_bits_of_nanoseconds_is_one_like_others(
+    index: PhotoIndex, folder: Path, seconds: int
+) -> None:
+    """2500, 36812, and 1601, where Windows begins to count. Some disks keep the nearest date that they can."""
+
+    def date(*names: str) -> None:
+        for name in names:
+            os.utime(folder / name, ns=(0, seconds * 10**9))
+
+    (folder / "broken.png").write_text("no picture")
+    date("0003.png", "broken.png")
+    assert update(index, folder)[0] == UpdateCounts(found=11, added=10, embedded=10, failed=1)
+    assert update(index, folder)[0] == UpdateCounts(found=11, still_failing=1)
+    write_photo(folder / "0003.png", 0)  # of another size
+    date("0003.png")
+    assert update(index, folder)[0].changed == 1
 
 
 def test_moved_and_renamed_files_keep_their_ids_and_are_not_embedded(index: PhotoIndex, folder: Path) -> None:
@@ -329,6 +349,34 @@ def test_a_folder_that_cannot_be_read_loses_nothing() -> None:
         as_nobody(allowed)
 
 
+def test_what_looks_like_a_picture_and_is_not_read_is_counted_by_ending(index: PhotoIndex, folder: Path) -> None:
+    write_photos(folder / ".inner", 1, first=20)
+    for name in ("a.psd", "B.PSD", "c.svg", "notes.txt", ".inner/d.xcf", "below/e.jxl"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    expected = {".psd": 2, ".svg": 1, ".jxl": 1}
+    assert update(index, folder)[0] == UpdateCounts(found=10, added=10, embedded=10, passed_over=expected)
+    assert update(index, folder / "below")[0].passed_over == {".jxl": 1}
+    update(index, folder / ".inner")
+    assert update(index)[0] == UpdateCounts(found=11, passed_over={**expected, ".xcf": 1})
+
+
+def test_a_photograph_that_could_be_opened_before_stays(
+    index: PhotoIndex, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where an index of raw files is brought up to date without the extra that reads them."""
+    for number in range(10):
+        (folder / f"{number:04}.png").rename(folder / f"{number:04}.nef")
+    assert update(index, folder)[0].added == 10
+    monkeypatch.setattr(raw, "is_available", lambda: False)
+    (folder / "0009.nef").unlink()
+    (folder / "new.nef").touch()
+    assert update(index, folder)[0] == UpdateCounts(found=9, removed=1, passed_over={".nef": 10})
+    assert index.facts().photographs == 9
+    monkeypatch.undo()
+    assert update(index, folder)[0].failed == 1
+
+
 # Going on after a stop
 
 
@@ -520,6 +568,105 @@ def test_a_folder_that_is_none_is_refused_by_name(index: PhotoIndex, folder: Pat
         update(index, folder / "0003.png")
     with pytest.raises(IndexFileError, match="has no folders yet"):
         update(index)
+
+
+# Settings of a root
+
+
+def excluding(
+    index: PhotoIndex, *folders: Path, excludes: list[str] | None, thumbnails: bool | None = None
+) -> UpdateCounts:
+    return index.update(folders, colour_embedder(), excludes=excludes, thumbnails=thumbnails)
+
+
+def test_what_is_excluded_stays_so_until_it_is_said_otherwise(index: PhotoIndex, folder: Path) -> None:
+    update(index, folder)
+    assert excluding(index, folder, excludes=["0001.png", "/0002*"]) == UpdateCounts(found=8, removed=2)
+    before = serial_of(index)
+    assert update(index, folder)[0] == UpdateCounts(found=8)
+    with PhotoIndex.open(index.database) as opened_anew:
+        assert update(opened_anew)[0] == UpdateCounts(found=8)
+        assert opened_anew.facts().roots[0].excludes == ("0001.png", "/0002*")
+    assert excluding(index, folder, excludes=["0001.png", "/0002*"]) == UpdateCounts(found=8)
+    assert serial_of(index) == before
+    assert excluding(index, folder, excludes=[]).added == 2
+    assert index.facts().roots[0].excludes == ()
+
+
+def test_other_patterns_take_the_place_of_earlier_ones_which_is_said(
+    index: PhotoIndex, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    excluding(index, folder, excludes=["0001.png", "0002.png"])
+    caplog.clear()
+    assert excluding(index, folder, excludes=["0002.png", "0003.png"]) == UpdateCounts(
+        found=8, added=1, embedded=1, removed=1
+    )
+    place = "the new patterns take the place of the old ones; no longer excluded: 0001.png"
+    assert caplog.messages == [f"{folder}: {place}"]
+    excluding(index, folder, excludes=[])  # which says it itself
+    assert len(caplog.messages) == 1
+
+
+def test_each_root_has_settings_of_its_own(index: PhotoIndex, folder: Path, tmp_path: Path) -> None:
+    write_photos(tmp_path / "other", 3, first=20)
+    excluding(index, folder, excludes=["*[0-4].png"])
+    excluding(index, tmp_path / "other", excludes=None, thumbnails=False)
+    assert update(index)[0] == UpdateCounts(found=8)
+    first, second = index.facts().roots
+    assert (first.excludes, first.thumbnails) == (("*[0-4].png",), True)
+    assert (second.excludes, second.thumbnails) == ((), False)
+    assert excluding(index, excludes=["0022.png"]) == UpdateCounts(found=12, added=5, embedded=5, removed=1)
+    assert [root.excludes for root in index.facts().roots] == [("0022.png",)] * 2
+
+
+def test_whether_thumbnails_are_kept_is_remembered(index: PhotoIndex, folder: Path) -> None:
+    index.update([folder], colour_embedder(), thumbnails=False)
+    write_photos(folder, 1, first=20)
+    update(index)
+    assert index.facts().thumbnails == 0
+    write_photos(folder, 1, first=30)
+    index.update([folder], colour_embedder(), thumbnails=True)
+    write_photos(folder, 1, first=40)
+    update(index, folder)
+    assert index.facts().thumbnails == 2  # what is there already is not read again
+
+
+def test_part_of_a_root_has_no_settings_of_its_own(index: PhotoIndex, folder: Path) -> None:
+    write_photos(folder / "trip", 3, first=20)
+    excluding(index, folder, excludes=["0001.png"])
+    before = serial_of(index)
+    settings: list[tuple[list[str] | None, bool | None]] = [(["*.png"], None), ([], None), (None, False)]
+    for excludes, thumbnails in settings:
+        with pytest.raises(IndexFileError, match=r"trip belongs to .*folder, which has settings as a whole"):
+            excluding(index, folder / "trip", excludes=excludes, thumbnails=thumbnails)
+    assert serial_of(index) == before
+    write_photos(folder / "trip", 1, first=1)
+    assert update(index, folder / "trip")[0] == UpdateCounts(found=3)  # which has those of the whole
+    assert excluding(index, folder / "trip", folder, excludes=["0001.png"]) == UpdateCounts(found=12)
+
+
+def test_a_root_with_settings_stays_one_when_a_folder_around_it_is_given(index: PhotoIndex, folder: Path) -> None:
+    write_photos(folder / "trip", 3, first=20)
+    write_photos(folder / "walk", 3, first=30)
+    excluding(index, folder / "trip", excludes=["0021.png"])
+    update(index, folder / "walk")
+    assert update(index, folder)[0] == UpdateCounts(found=15, added=10, embedded=10)
+    assert [(root.path.name, root.photographs) for root in index.facts().roots] == [("folder", 13), ("trip", 2)]
+    excluding(index, folder, excludes=["0031.png"])
+    assert [root.excludes for root in index.facts().roots] == [("0031.png",), ("0021.png",)]
+
+
+def test_where_all_is_excluded_the_photographs_go_and_nothing_is_offline(index: PhotoIndex, folder: Path) -> None:
+    update(index, folder)
+    assert excluding(index, folder, excludes=["*.png"]) == UpdateCounts(removed=10)
+    excluding(index, folder, excludes=[])
+    shutil.rmtree(folder)
+    folder.mkdir()
+    assert excluding(index, folder, excludes=["*.png"]) == UpdateCounts(offline=(folder,))
+    assert index.facts().photographs == 10
+
+
+# Forgetting
 
 
 def test_forgetting_a_root_or_a_folder_of_it_removes_its_photographs(index: PhotoIndex, folder: Path) -> None:

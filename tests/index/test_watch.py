@@ -77,6 +77,30 @@ def test_a_disk_that_is_plugged_in_again_is_noticed(tmp_path: Path, watched: que
     assert watched.get(timeout=SECONDS).added == 1
 
 
+def test_patterns_that_others_give_meanwhile_hold(tmp_path: Path, quick: None) -> None:
+    """Those that it was begun with are kept once, and not again with each update."""
+    folder, stop = tmp_path / "folder", threading.Event()
+    write_photos(folder, 3)
+    told: queue.Queue[UpdateCounts] = queue.Queue()
+    with PhotoIndex.open(tmp_path / "photos.db") as index:
+        thread = threading.Thread(
+            target=index.watch,
+            args=([folder], colour_embedder()),
+            kwargs={"excludes": ["0001.png"], "on_update": told.put, "stop": stop},
+        )
+        thread.start()
+        try:
+            assert told.get(timeout=SECONDS).added == 2
+            with PhotoIndex.open(tmp_path / "photos.db") as other:
+                assert other.update([], colour_embedder(), excludes=["0002.png"]).added == 1
+            write_photos(folder, 1, first=20)
+            assert told.get(timeout=SECONDS) == UpdateCounts(found=3, added=1, embedded=1)
+            assert index.facts().roots[0].excludes == ("0002.png",)
+        finally:
+            stop.set()
+            thread.join()
+
+
 def test_a_rule_that_comes_takes_its_photographs_out(tmp_path: Path, watched: queue.Queue[UpdateCounts]) -> None:
     assert watched.get(timeout=SECONDS).added == 2
     (tmp_path / "folder" / ".clipwrightignore").write_text("0001.png\n")

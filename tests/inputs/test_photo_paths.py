@@ -41,8 +41,23 @@ def test_pictures_of_a_folder_come_by_name_and_those_of_its_folders_after_them(t
 
 
 def test_the_ending_may_be_in_capitals(tmp_path: Path) -> None:
-    album(tmp_path, "IMG_1.JPG", "IMG_2.Heic")
-    assert found(tmp_path) == ["IMG_1.JPG", "IMG_2.Heic"]
+    album(tmp_path, "IMG_1.JPG", "IMG_2.Heic", "IMG_3.HIF")
+    assert found(tmp_path) == ["IMG_1.JPG", "IMG_2.Heic", "IMG_3.HIF"]
+
+
+def test_what_looks_like_a_picture_and_is_not_read_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    album(tmp_path, "one/a.jpg", "one/b.PSD", "one/deep/c.psd", "one/.d.psd", "two/e.svg", "two/f.png", "two/notes.txt")
+    assert len(list(find_photos([tmp_path / "one", tmp_path / "two", tmp_path / "two" / "e.svg"]))) == 3
+    assert caplog.messages == ["passed over: 2 .psd, 1 .svg (not read by clipwright)"]
+
+
+def test_a_folder_that_has_nothing_else_is_said_to(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    album(tmp_path, "a.psd", "b.psd")
+    message = "a folder without pictures; passed over: 2 .psd (not read by clipwright)"
+    assert list(find_photos([tmp_path])) == [Failure(tmp_path, "no_pictures", message)]
+    assert caplog.messages == []
 
 
 def test_other_files_are_passed_over(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,9 @@ def write_photographs(folder: Path) -> None:
     (folder / "diary.jpg").write_text("Dear diary, today I took no photograph.")
 
 
-def index_photographs(photos: IndexedPhotos) -> None:
+def index_photographs(photos: IndexedPhotos, excludes: Sequence[str] | None = None) -> None:
     with PhotoIndex.open(photos.database) as index:
-        index.update([photos.folder], load_embedder("starter", pixels="fast"))
+        index.update([photos.folder], load_embedder("starter", pixels="fast"), excludes=excludes)
 
 
 def write_shapes(folder: Path, count: int, first: int = 0) -> None:

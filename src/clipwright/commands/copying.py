@@ -9,23 +9,26 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from clipwright.atomic import replacing
 from clipwright.errors import ClipwrightError
 
 Place = Callable[[Path, Path], None]
 """(photograph, free path): puts it there. Raises FileExistsError where the path was not free."""
+Outcome = Literal["placed", "there"] | OSError
+"""What became of a photograph: put there now, there before, or what went wrong."""
 
 
-def copy_to(folder: Path, photos: Iterable[Path]) -> Iterator[tuple[Path, OSError | None]]:
-    """Copies each photograph into the folder, times and all, and gives it with what went wrong, or None.
+def copy_to(folder: Path, photos: Iterable[Path]) -> Iterator[tuple[Path, Outcome]]:
+    """Copies each photograph into the folder, times and all, and gives it with what became of it.
 
     Where its name is taken, it gets the next of 'NAME (2).jpg'; where the same content stands there, it is done.
     """
     return _place_all(folder, photos, _copy, _is_same)
 
 
-def link_to(folder: Path, photos: Iterable[Path]) -> Iterator[tuple[Path, OSError | None]]:
+def link_to(folder: Path, photos: Iterable[Path]) -> Iterator[tuple[Path, Outcome]]:
     """The same with symbolic links to the photographs."""
     return _place_all(folder, photos, _link, _is_linked)
 
@@ -40,8 +43,9 @@ def make_folder(folder: Path, option: str) -> None:
 
 def _place_all(
     folder: Path, photos: Iterable[Path], place: Place, is_there: Callable[[Path, Path], bool]
-) -> Iterator[tuple[Path, OSError | None]]:
+) -> Iterator[tuple[Path, Outcome]]:
     for photo in photos:
+        outcome: Outcome = "there"
         try:
             for path in _names(folder / photo.name):
                 if os.path.lexists(path):
@@ -50,11 +54,11 @@ def _place_all(
                     continue
                 with contextlib.suppress(FileExistsError):  # somebody took the name meanwhile
                     place(photo, path)
+                    outcome = "placed"
                     break
         except OSError as error:
-            yield photo, error
-        else:
-            yield photo, None
+            outcome = error
+        yield photo, outcome
 
 
 def _names(path: Path) -> Iterator[Path]:

@@ -110,13 +110,15 @@ def _place(option: str, folder: Path, hits: Iterable[Hit]) -> int:
 
     make_folder(folder, option)
     place, done = (copy_to, "copied") if option == "--copy-to" else (link_to, "linked")
-    placed = failed = 0
-    for photo, error in place(folder, (hit.photo.source for hit in hits)):
-        if error is None:
-            placed += 1
-        else:
+    placed = there = failed = 0
+    for photo, outcome in place(folder, (hit.photo.source for hit in hits)):
+        if isinstance(outcome, OSError):
             failed += 1
-            reason = error.strerror or str(error)
+            reason = outcome.strerror or str(outcome)
             print(f"failed: {source_fields(photo)['source']}: not {done}: {reason}", file=sys.stderr)
-    print(f"{done} {placed:,} to {source_fields(folder)['source']}", file=sys.stderr)
+        else:
+            placed += outcome == "placed"
+            there += outcome == "there"
+    remark = f"; {there:,} {'was' if there == 1 else 'were'} there already" if there else ""
+    print(f"{done} {placed:,} to {source_fields(folder)['source']}{remark}", file=sys.stderr)
     return failed

@@ -32,8 +32,19 @@ if TYPE_CHECKING:
 @click.command("index", context_settings=SPACING)
 @click.argument("folders", nargs=-1, type=EncodedPath(), metavar="[FOLDER...]")
 @index_option
-@click.option("--exclude", "excludes", multiple=True, metavar="PATTERN", help="Pass over such paths; may repeat.")
-@click.option("--no-thumbnails", is_flag=True, help="Keep no thumbnails: saves space, and sheets take longer.")
+@click.option(
+    "--exclude",
+    "excludes",
+    multiple=True,
+    metavar="PATTERN",
+    help="Pass over such paths, also later on; may repeat. Takes the place of earlier ones.",
+)
+@click.option("--no-exclude", is_flag=True, help="Pass over nothing any more.")
+@click.option(
+    "--thumbnails/--no-thumbnails",
+    default=None,
+    help="Keep thumbnails of what is read, also later on, or none: saves space.  [default: as before; at first, keep]",
+)
 @click.option("--watch", is_flag=True, help="Stay and follow what changes, until Ctrl-C.")
 @click.option("--forget", type=EncodedPath(), metavar="FOLDER", help="Remove what is known of a folder; no file is.")
 @index_model_options
@@ -41,14 +52,16 @@ def command(
     folders: tuple[Path, ...],
     database: Path,
     excludes: tuple[str, ...],
-    no_thumbnails: bool,
+    no_exclude: bool,
+    thumbnails: bool | None,
     watch: bool,
     forget: Path | None,
     settings: EmbedderSettings,
 ) -> int:
     """Make the photographs in folders searchable, or bring the index up to date: of all its folders if none is named.
 
-    What did not change since the last time is not read again. Stopped at any moment, the same command goes on.
+    What did not change since the last time is not read again. Stopped at any moment, the same command goes on. What is
+    excluded, and whether thumbnails are kept, the index remembers of each folder.
 
     \b
     Examples:
@@ -58,18 +71,20 @@ def command(
     """
     from clipwright.index.photo_index import PhotoIndex
 
-    if forget is not None and (folders or watch):
-        raise ClipwrightError("--forget removes one folder and does nothing else; leave out --watch and other folders")
+    if forget is not None and (folders or watch or excludes or no_exclude or thumbnails is not None):
+        raise ClipwrightError("--forget removes one folder and does nothing else; leave out other folders and options")
+    if excludes and no_exclude:
+        raise ClipwrightError("--exclude and --no-exclude contradict each other; leave one of them out")
     log_to_stderr(settings.quiet)
     if forget is not None:
         with PhotoIndex.open(database, create=False) as index:
             count = index.forget(forget)
         print(f"{count:,} photographs of {source_fields(forget)['source']} forgotten; their files are as they were")
         return DONE
-    database.parent.mkdir(parents=True, exist_ok=True)
     with PhotoIndex.open(database, create=bool(folders)) as index:
         embedder = _open_embedder(index, settings)
-        run = _Run(index, embedder, folders, excludes, not no_thumbnails, settings)
+        given = excludes or (() if no_exclude else None)
+        run = _Run(index, embedder, folders, given, thumbnails, settings)
         try:
             return run.watch() if watch else run.update()
         except KeyboardInterrupt:
@@ -96,8 +111,9 @@ class _Run:
     index: PhotoIndex
     embedder: Embedder
     folders: tuple[Path, ...]
-    excludes: tuple[str, ...]
-    thumbnails: bool
+    excludes: tuple[str, ...] | None
+    """None: as they were."""
+    thumbnails: bool | None
     settings: EmbedderSettings
 
     def update(self) -> int:
@@ -115,10 +131,20 @@ class _Run:
             )
         _print_failures(failures)
         _print_counts(counts)
+        self._print_passed_over(counts.passed_over)
         return SOME_FAILED if counts.failed else DONE
 
     def watch(self) -> int:
         failures: collections.Counter[str] = collections.Counter()
+        passed_over: dict[str, int] = {}
+
+        def tell(counts: UpdateCounts) -> None:
+            nonlocal passed_over
+            _print_counts(counts)
+            if counts.passed_over != passed_over:  # else it was said before
+                self._print_passed_over(counts.passed_over)
+                passed_over = counts.passed_over
+
         self.index.watch(
             self.folders,
             self.embedder,
@@ -127,9 +153,15 @@ class _Run:
             thumbnails=self.thumbnails,
             excludes=self.excludes,
             on_failure=lambda failure: _note(failure, failures),
-            on_update=_print_counts,
+            on_update=tell,
         )
         return SOME_FAILED if failures else DONE
+
+    def _print_passed_over(self, counts: dict[str, int]) -> None:
+        from clipwright.inputs.image_names import passed_over
+
+        if counts and not self.settings.quiet:
+            print(f"passed over: {passed_over(counts)}", file=sys.stderr)
 
 
 def _note(failure: Failure, failures: collections.Counter[str]) -> None:

@@ -16,7 +16,7 @@ from clipwright.commands.output import print_json, shown_size, source_fields
 if TYPE_CHECKING:
     from clipwright.checkpoints.checkpoint import Checkpoint
     from clipwright.checkpoints.onnx_repository import OnnxRepository
-    from clipwright.index.index_facts import IndexFacts
+    from clipwright.index.index_facts import IndexFacts, RootFacts
 
 _SQLITE = b"SQLite format 3\0"
 """How the files of SQLite begin."""
@@ -63,17 +63,22 @@ def _show_index(database: Path, as_json: bool) -> int:
     sizes = {"photographs": facts.photographs, "offline": facts.offline, "thumbnails": facts.thumbnails}
     _print_record({"index": source_fields(facts.database)["source"], **sizes})
     _print_record({"size on disk": shown_size(facts.bytes_on_disk)})
-    roots = (
-        f"{source_fields(root.path)['source']}  {root.photographs:,}{'  (offline)' if root.offline else ''}"
-        for root in facts.roots
-    )
-    _print_record({"folders": list(roots) or "none"})
+    _print_record({"folders": [_root_line(root) for root in facts.roots] or "none"})
     for space in facts.spaces:
         vectors = ", ".join(f"{count:,} {variant}" for variant, count in space.variants.items())
         _print_record({"model": {"name": space.model, "space_id": space.space_id, "embed_dim": space.embed_dim}})
         _print_record({"  vectors": vectors or "none"})
     _print_record({"failures": {code.replace("_", " "): count for code, count in facts.failures.items()} or "none"})
     return DONE
+
+
+def _root_line(root: RootFacts) -> str:
+    """A folder with what is to be said of it."""
+    said = ["offline"] if root.offline else []
+    said += [f"excluded: {', '.join(root.excludes)}"] if root.excludes else []
+    said += [] if root.thumbnails else ["without thumbnails"]
+    remark = f"  ({'; '.join(said)})" if said else ""
+    return f"{source_fields(root.path)['source']}  {root.photographs:,}{remark}"
 
 
 def _index_record(facts: IndexFacts) -> dict[str, Any]:
@@ -85,7 +90,13 @@ def _index_record(facts: IndexFacts) -> dict[str, Any]:
         "thumbnails": facts.thumbnails,
         "bytes": facts.bytes_on_disk,
         "folders": [
-            {**source_fields(root.path), "photographs": root.photographs, "offline": root.offline}
+            {
+                **source_fields(root.path),
+                "photographs": root.photographs,
+                "offline": root.offline,
+                "excludes": root.excludes,
+                "thumbnails": root.thumbnails,
+            }
             for root in facts.roots
         ],
         "models": [asdict(space) for space in facts.spaces],

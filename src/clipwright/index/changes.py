@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple
@@ -13,7 +14,7 @@ from clipwright.embedding.embedder import Embedder
 from clipwright.errors import Failure, IndexFileError
 from clipwright.index.reading import ReadPhoto
 from clipwright.index.scan import FoundFile
-from clipwright.index.store import DISPLACED, PHOTO_COLUMNS, Space, Store, Transaction
+from clipwright.index.store import DISPLACED, PHOTO_COLUMNS, Root, Space, Store, Transaction
 from clipwright.tasks.background import BACKGROUND_CAPTIONS
 
 ALWAYS_AGAIN = -1
@@ -174,6 +175,14 @@ def note_obstacle(change: Transaction, root: int, failure: Failure) -> None:
 
 def forget_failures(change: Transaction, paths: Iterable[bytes]) -> None:
     change.connection.executemany("DELETE FROM failures WHERE path = ?", [(path,) for path in paths])
+
+
+def keep_settings(change: Transaction, roots: Iterable[Root]) -> None:
+    """Keeps what is to be passed over in roots, and whether thumbnails are made there."""
+    change.connection.executemany(
+        "UPDATE roots SET excludes = ?, thumbnails = ? WHERE id = ?",
+        [(json.dumps(root.excludes), root.thumbnails, root.id) for root in roots],
+    )
 
 
 def mark_offline(change: Transaction, roots: Mapping[int, bool]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from clipwright.errors import Failure
 from clipwright.index.roots import Scope, is_at_or_below, is_occupied, prefix_of
-from clipwright.index.scan import FoundFile, scan
+from clipwright.index.scan import FoundFile, PassedOver, scan
 from clipwright.index.store import DISPLACED, KnownFiles, Store
 
 
@@ -24,6 +24,8 @@ class Comparison:
     """Files that may be pictures, and what cannot be looked at."""
     pending: list[FoundFile] = field(default_factory=list)
     """To be read: new, changed, or without a vector in the space that is asked for."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Endings of files that look like pictures and cannot be opened here. Photographs that they were before stay."""
     failing: int = 0
     """Files that could not be used when they were as they are now: not tried again."""
     obstacles: list[Failure] = field(default_factory=list)
@@ -34,7 +36,7 @@ class Comparison:
     """Paths of kept failures of which nothing is found any more."""
 
 
-def compare(store: Store, scope: Scope, space: int, excludes: Sequence[str]) -> Comparison:
+def compare(store: Store, scope: Scope, space: int) -> Comparison:
     """Scans a scope and says what differs from the index; space is the row of the space that is asked for.
 
     The files that are as they were are let go as they are found: memory is needed for what is known and what is new.
@@ -44,7 +46,7 @@ def compare(store: Store, scope: Scope, space: int, excludes: Sequence[str]) -> 
     seen = bytearray(len(known.ids))
     met: set[bytes] = set()
     try:
-        found_any = _go_through(result, known, failing, seen, met, excludes)
+        found_any = _go_through(result, known, failing, seen, met)
     except OSError as error:
         found_any = False
         message = f"may not be read: {error.strerror or error}"
@@ -78,13 +80,12 @@ def _go_through(
     failing: dict[bytes, tuple[int, int]],
     seen: bytearray,
     met: set[bytes],
-    excludes: Sequence[str],
 ) -> bool:
     """Scans, and sorts what is found into result. met: paths that failed before. Gives whether there is any picture."""
     scope, rows, sizes, mtimes, has_vector = result.scope, known.rows, known.sizes, known.mtimes_ns, known.has_vector
     below = None if scope.within == scope.root.path else prefix_of(scope.within)
     pending, inner, found_any = result.pending, scope.inner, False
-    for file in scan(scope.root.path, excludes):
+    for file in scan(scope.root.path, scope.root.excludes):
         if isinstance(file, Failure):
             if is_at_or_below(os.fsencode(file.source), scope.within):
                 result.obstacles.append(file)
@@ -92,21 +93,28 @@ def _go_through(
         path = file.path
         if inner and path.startswith(inner):
             continue
-        found_any = True
+        row = rows.get(path)
+        found_any |= row is not None or isinstance(file, FoundFile)
         if below and not path.startswith(below):
             continue
-        result.found += 1
-        row = rows.get(path)
         if row is not None:
             seen[row] = 1
-            if has_vector[row] and sizes[row] == file.size and mtimes[row] == file.mtime_ns:
-                continue
+        if isinstance(file, PassedOver):
+            result.passed_over[file.suffix] += 1
+            result.found += row is not None
+            continue
+        result.found += 1
+        if row is not None and has_vector[row] and sizes[row] == file.size and mtimes[row] == file.mtime_ns:
+            continue
         if failing and path in failing:
             met.add(path)
             if failing[path] == (file.size, file.mtime_ns):
                 result.failing += 1
                 continue
         pending.append(file)
+    if not found_any and scope.root.excludes:  # perhaps they leave out all that there is
+        files = (file for file in scan(scope.root.path) if isinstance(file, FoundFile))
+        return any(not inner or not file.path.startswith(inner) for file in files)
     return found_any
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from clipwright.errors import ClipwrightError, DamagedIndexError, IndexFileError
@@ -26,6 +27,25 @@ _MEANINGS = {
     sqlite3.SQLITE_READONLY: "the index {path} cannot be written ({error}); look at its permissions",
     sqlite3.SQLITE_PERM: "the index {path} cannot be written ({error}); look at its permissions",
 }
+
+
+_NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
+"""The system's words for a folder that may not be written, or that is a file."""
+
+
+@contextlib.contextmanager
+def place_explained(path: Path) -> Iterator[None]:
+    """Raises IndexFileError where the block finds that nothing can be written where this index lies."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        folder = path.parent
+        raise IndexFileError(
+            f"the index {path} cannot be written: {error.strerror}; look at the folder {folder} and its permissions, "
+            "or name another place with --index"
+        ) from error
 
 
 def explained(error: sqlite3.Error, path: Path) -> ClipwrightError | OSError:
@@ -88,19 +108,18 @@ def check(path: Path, connection: sqlite3.Connection) -> tuple[int, int]:
 
 def make(path: Path) -> None:
     """An empty index in a new file. Of several processes that do this at once, one does it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = connect_as(path, "rwc")
+    with place_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("BEGIN IMMEDIATE")
-        if not check(path, connection)[1]:
-            make_tables(connection)
-        connection.execute("COMMIT")
+        with contextlib.closing(connect_as(path, "rwc")) as connection:
+            connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            if not check(path, connection)[1]:
+                make_tables(connection)
+            connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise explained(error, path) from error
-    finally:
-        connection.close()
 
 
 def make_tables(connection: sqlite3.Connection) -> None:

@@ -18,6 +18,7 @@ def forget_folder(store: Store, folder: Path) -> int:
     """
     path = os.fsencode(os.path.abspath(folder))
     low = prefix_of(path)
+    store.migrate()
     with store.writing() as change:
         roots = [root.id for root in store.roots() if is_at_or_below(root.path, path)]
         photos = [

@@ -17,6 +17,10 @@ class RootFacts:
     photographs: int
     offline: bool
     """Whether it was missing or suddenly empty when the index last looked."""
+    excludes: tuple[str, ...]
+    """Patterns of what an update of it passes over."""
+    thumbnails: bool
+    """Whether an update keeps thumbnails of what it reads."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,19 @@ class IndexFacts:
 
 def root_facts(store: Store) -> tuple[RootFacts, ...]:
     """The folders of the index, by path."""
+    roots = store.roots()
     with store.reading() as connection:
-        return tuple(
-            RootFacts(Path(os.fsdecode(path)), photographs, bool(offline))
-            for path, offline, photographs in connection.execute(
+        counted = dict(
+            connection.execute(
                 # The index by root is counted, and not the table: displaced ones are few, and found by their paths.
-                "SELECT path, offline, (SELECT COUNT(*) FROM photos WHERE root = roots.id) - "
-                f"(SELECT COUNT(*) FROM photos WHERE root = roots.id AND NOT {NOT_DISPLACED}) FROM roots ORDER BY path"
-            )
+                "SELECT id, (SELECT COUNT(*) FROM photos WHERE root = roots.id) - "
+                f"(SELECT COUNT(*) FROM photos WHERE root = roots.id AND NOT {NOT_DISPLACED}) FROM roots"
+            ).fetchall()
         )
+    return tuple(
+        RootFacts(Path(os.fsdecode(root.path)), counted.get(root.id, 0), root.offline, root.excludes, root.thumbnails)
+        for root in roots
+    )
 
 
 def failure_counts(store: Store) -> dict[str, int]:

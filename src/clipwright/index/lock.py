@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from clipwright.errors import BusyIndexError
+from clipwright.index.database import place_explained
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,15 @@ def only_indexer(
     """While the block runs, no other process is in such a block for the same index.
 
     If another one is, on_wait is told which, and this one waits; without wait, BusyIndexError says which it is.
+    Raises IndexFileError where the index lies in a folder that may not be written.
     """
     from filelock import FileLock, Timeout
 
     lock = FileLock(database.with_name(f"{database.name}.lock"))
     told = database.with_name(f"{database.name}.holder")
     try:
-        lock.acquire(blocking=False)
+        with place_explained(database):
+            lock.acquire(blocking=False)
     except Timeout:
         holder = _read(told)
         if not wait:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clipwright.errors import IndexFileError
+from clipwright.index.database import connect, explained
 
 Vectors = Callable[[np.ndarray], np.ndarray]
 """Rows of PhotoColumns (R,) to their unit vectors (R, D) float32; zeros where a photograph has none."""
@@ -46,18 +47,15 @@ def read_columns(database: Path) -> PhotoColumns:
     cameras: dict[str | None, int] = {None: -1}
     content, rows = bytearray(), []
     try:
-        connection = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)
-        try:
+        with contextlib.closing(connect(database, writing=False)) as connection:
             for number, whole, look, width, height, taken, camera in connection.execute(
                 f"SELECT {names} FROM photos ORDER BY id"
             ):
                 content += whole
                 when = np.nan if taken is None else taken
                 rows.append((number, look or 0, width, height, when, cameras.setdefault(camera, len(cameras) - 1)))
-        finally:
-            connection.close()
     except sqlite3.Error as error:
-        raise IndexFileError(f"index {str(database)!r} cannot be read: {error}") from error
+        raise explained(error, database) from error
     kinds = [("id", "i8"), ("look", "i8"), ("width", "i4"), ("height", "i4"), ("taken", "f8"), ("camera", "i4")]
     table = np.array(rows, kinds)
     return PhotoColumns(

@@ -16,7 +16,8 @@ from clipwright.inputs.images import OpenedPhoto, without_warnings
 
 _LONGEST_TEXT = 200
 _EPOCH = datetime.datetime(1970, 1, 1)  # without a zone, as the camera's clock
-_FIRST_PHOTOGRAPH = 1826
+_YEARS = range(1826, 9999)
+"""From the first photograph on; 9999 is what programs write that do not know."""
 _DATE = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d))?)?")
 _DATES = (
     (ExifTags.Base.DateTimeOriginal, ExifTags.Base.SubsecTimeOriginal),
@@ -85,7 +86,7 @@ def _taken(tags: Mapping[int, Any]) -> float | None:
             moment = datetime.datetime(year, month, day, hour, minute, second)
         except ValueError:  # 0000:00:00, or a 31st of February
             continue
-        if moment.year >= _FIRST_PHOTOGRAPH:
+        if moment.year in _YEARS:
             digits = re.match(r"\d{1,9}", _text(tags.get(fraction)) or "")
             return (moment - _EPOCH).total_seconds() + (float(f"0.{digits[0]}") if digits else 0)
     return None

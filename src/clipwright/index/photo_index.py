@@ -76,8 +76,8 @@ class PhotoIndex:
         *,
         batch_size: int = 32,
         threads: int | None = None,
-        thumbnails: bool = True,
-        excludes: Sequence[str] = (),
+        thumbnails: bool | None = None,
+        excludes: Sequence[str] | None = None,
         progress: Progress | None = None,
         on_failure: OnFailure | None = None,
         wait: bool = True,
@@ -85,7 +85,9 @@ class PhotoIndex:
         """Brings the index in line with folders, or with all that it knows where none is named.
 
         New and changed photographs are embedded, moved and copied ones are recognised, those of deleted files removed;
-        photographs that lack a vector of this embedder's space get one. excludes are patterns as in .clipwrightignore.
+        photographs that lack a vector of this embedder's space get one. excludes, patterns as in .clipwrightignore, and
+        thumbnails become settings of these folders, which the index keeps; None leaves them as they are, at first
+        without patterns and with thumbnails. Photographs that are excluded leave the index.
         progress is told how many files were read and how many there are to read; on_failure each failure as it is
         found out. If another process is updating this index, this one waits, or raises BusyIndexError without wait.
         Raises OSError where the disk is full: what was done until then is kept.
@@ -122,8 +124,8 @@ class PhotoIndex:
         *,
         batch_size: int = 32,
         threads: int | None = None,
-        thumbnails: bool = True,
-        excludes: Sequence[str] = (),
+        thumbnails: bool | None = None,
+        excludes: Sequence[str] | None = None,
         on_failure: OnFailure | None = None,
         on_update: Callable[[UpdateCounts], None] | None = None,
         stop: threading.Event | None = None,
@@ -135,7 +137,8 @@ class PhotoIndex:
         """
 
         def update() -> UpdateCounts:
-            return self.update(
+            nonlocal thumbnails, excludes
+            counts = self.update(
                 folders,
                 embedder,
                 batch_size=batch_size,
@@ -144,6 +147,8 @@ class PhotoIndex:
                 excludes=excludes,
                 on_failure=on_failure,
             )
+            thumbnails = excludes = None  # they are kept, and may be changed by others from now on
+            return counts
 
         watch_folders(self._store, folders, update, on_update, stop or threading.Event())
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from clipwright.errors import ClipwrightError, Failure, ImageError, QueryError, UnknownPhotoError
-from clipwright.inputs.images import IMAGE_SUFFIXES, ImageSource
+from clipwright.inputs.image_names import image_suffixes
+from clipwright.inputs.images import ImageSource
 
 if TYPE_CHECKING:
     from clipwright.embedding.embedder import Embedder
@@ -164,7 +165,9 @@ class Query:
 
 def looks_like_picture(text: str) -> bool:
     """Whether a term is taken for a path or URL, whether or not there is one."""
-    return bool(URL.match(text) or _PATH.match(text)) or text.lower().endswith(tuple(IMAGE_SUFFIXES))
+    if URL.match(text) or _PATH.match(text):
+        return True
+    return "." in text and text.lower().endswith(tuple(image_suffixes()))  # asking for these takes a while at first
 
 
 def _reads_as_itself(term: Term, weighted: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import math
 import os
@@ -128,7 +129,7 @@ def _copy_all(old: sqlite3.Connection, path: Path) -> dict[str, _Table]:
         if tables["thumbnails"].lost:  # a photograph is read again, if it can be, where it lacks a vector
             new.execute(
                 "DELETE FROM vectors WHERE photo IN (SELECT photos.id FROM photos JOIN roots ON roots.id = root "
-                "WHERE NOT offline AND photos.id NOT IN (SELECT photo FROM thumbnails))"
+                "WHERE NOT offline AND roots.thumbnails AND photos.id NOT IN (SELECT photo FROM thumbnails))"
             )
         serial = 1 + max(_highest(old, "SELECT serial FROM counters"), _highest(new, "SELECT MAX(serial) FROM photos"))
         new.execute("UPDATE counters SET serial = ?", (serial,))
@@ -168,16 +169,20 @@ def _read(old: sqlite3.Connection, select: str, last: int, table: _Table) -> Ite
 
 
 def _copy(new: sqlite3.Connection, name: str, rows: Iterator[Row], table: _Table) -> None:
+    columns = [column for _, column, *_ in new.execute(f"PRAGMA table_info({name})")]
     for row in rows:
         if _is_sound(name, row):
+            known = ", ".join(columns[: len(row)])  # of an older version there are fewer
             places = ", ".join("?" * len(row))
-            table.rows += new.execute(f"INSERT OR IGNORE INTO {name} VALUES ({places})", row).rowcount
+            table.rows += new.execute(f"INSERT OR IGNORE INTO {name} ({known}) VALUES ({places})", row).rowcount
         else:
             table.lost = True
 
 
 def _is_sound(name: str, row: Row) -> bool:
     """Whether a row is what it should be: damage may lie within a page that can still be read."""
+    if name == "roots":
+        return isinstance(row[1], bytes) and (len(row) == 3 or _is_list_of_texts(row[3]))
     if name == "photos":
         _, root, path, size, mtime_ns, content_hash = row[:6]
         numbers = all(isinstance(value, int) for value in (root, size, mtime_ns, *row[7:9]))
@@ -192,6 +197,14 @@ def _is_sound(name: str, row: Row) -> bool:
     return True
 
 
+def _is_list_of_texts(value: Any) -> bool:
+    try:
+        texts = json.loads(value)
+    except (ValueError, TypeError):
+        return False
+    return isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+
+
 def _name_lost_roots(new: sqlite3.Connection) -> None:
     """Gives photographs whose root could not be read one again: the innermost folder that holds them all."""
     lost: dict[int, list[bytes]] = defaultdict(list)
@@ -199,7 +212,9 @@ def _name_lost_roots(new: sqlite3.Connection) -> None:
         if os.path.isabs(path):
             lost[root].append(os.path.dirname(path))
     for root, folders in lost.items():
-        new.execute("INSERT OR IGNORE INTO roots (id, path) VALUES (?, ?)", (root, os.path.commonpath(folders)))
+        folder = os.path.commonpath(folders)
+        new.execute("INSERT OR IGNORE INTO roots (id, path) VALUES (?, ?)", (root, folder))
+        logger.warning("what was excluded in %s, if anything, could not be read; exclude it again", os.fsdecode(folder))
     new.execute("DELETE FROM photos WHERE root NOT IN (SELECT id FROM roots)")
     new.execute("DELETE FROM failures WHERE root NOT IN (SELECT id FROM roots)")
 

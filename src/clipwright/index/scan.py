@@ -12,10 +12,9 @@ from typing import NamedTuple
 from clipwright.errors import Failure
 from clipwright.index.ignore import IGNORE_FILE, Rules, is_ignored, rules_in, rules_of
 from clipwright.inputs import raw
-from clipwright.inputs.images import IMAGE_SUFFIXES
+from clipwright.inputs.image_names import photo_suffixes, unread_suffixes
 
 _RAW = frozenset(os.fsencode(suffix) for suffix in raw.RAW_SUFFIXES)
-_SUFFIXES = _RAW | frozenset(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
 
 _SYSTEM_FOLDERS = frozenset(
     [
@@ -46,10 +45,27 @@ class FoundFile(NamedTuple):
     """Absolute, in the file system's own bytes."""
     size: int
     mtime_ns: int
+    """As file_time gives it."""
 
 
-def scan(root: bytes, excludes: Sequence[str] = ()) -> Iterator[FoundFile | Failure]:
+class PassedOver(NamedTuple):
+    """A file that looks like a picture and cannot be opened here."""
+
+    path: bytes
+    suffix: str
+    """Lower-case."""
+
+
+def file_time(about: os.stat_result) -> int:
+    """When a file was changed, in nanoseconds since 1970; of what lies before 1677 or after 2262, the nearest moment
+    that SQLite's 64 bits hold. It is only compared: two such times may pass for one, and then the size decides."""
+    return max(-(2**63), min(about.st_mtime_ns, 2**63 - 1))
+
+
+def scan(root: bytes, excludes: Sequence[str] = ()) -> Iterator[FoundFile | PassedOver | Failure]:
     """Every picture below a folder, folder by folder and by name; a Failure for what should be one but cannot.
+
+    What only looks like a picture by its name is given as PassedOver.
 
     Left out are hidden files and folders, other systems' metadata, what excludes or a folder's .clipwrightignore name
     (both in the syntax of gitignore), and a raw file beside its JPEG or HEIF. A link to a folder is followed, but no
@@ -58,6 +74,8 @@ def scan(root: bytes, excludes: Sequence[str] = ()) -> Iterator[FoundFile | Fail
     """
     root = os.path.abspath(root)  # noqa: PTH100 - Path would lose names that are not UTF-8 to no purpose
     given = [rules_of(root, excludes)] if excludes else []
+    unread = frozenset(os.fsencode(suffix) for suffix in unread_suffixes())
+    suffixes = unread.union(os.fsencode(suffix) for suffix in photo_suffixes())
     seen: set[tuple[int, int]] = set()
     folders: list[tuple[bytes, list[Rules]]] = [(root, [])]
     links: deque[tuple[bytes, list[Rules]]] = deque()
@@ -80,16 +98,16 @@ def scan(root: bytes, excludes: Sequence[str] = ()) -> Iterator[FoundFile | Fail
                 chain = [*chain, rules_in(folder)]
             except OSError as error:
                 yield _failure(os.path.join(folder, IGNORE_FILE), error)
-        below, pictures = _wanted(folder, entries, chain + given)
+        below, pictures = _wanted(folder, entries, suffixes, chain + given)
         folders += [(entry.path, chain) for entry in reversed(below) if not entry.is_symlink()]
         links += [(entry.path, chain) for entry in below if entry.is_symlink()]
-        yield from _found(pictures)
+        yield from _found(pictures, unread)
 
 
 Entries = list[os.DirEntry[bytes]]
 
 
-def _wanted(folder: bytes, entries: Entries, rules: list[Rules]) -> tuple[Entries, Entries]:
+def _wanted(folder: bytes, entries: Entries, suffixes: frozenset[bytes], rules: list[Rules]) -> tuple[Entries, Entries]:
     """The folders of a folder that are to be gone through, and what are pictures by their names."""
     is_library = folder.lower().endswith(_LIBRARIES)
     below, pictures = [], []
@@ -103,7 +121,7 @@ def _wanted(folder: bytes, entries: Entries, rules: list[Rules]) -> tuple[Entrie
             if not foreign and not (rules and is_ignored(entry.path, rules, is_folder=True)):
                 below.append(entry)
         elif (
-            _suffix(name) in _SUFFIXES
+            _suffix(name) in suffixes
             and not is_library
             and not (rules and is_ignored(entry.path, rules, is_folder=False))
         ):
@@ -111,28 +129,23 @@ def _wanted(folder: bytes, entries: Entries, rules: list[Rules]) -> tuple[Entrie
     return below, pictures
 
 
-def _found(entries: Entries) -> Iterator[FoundFile | Failure]:
+def _found(entries: Entries, unread: frozenset[bytes]) -> Iterator[FoundFile | PassedOver | Failure]:
     """What the file system says of the pictures of one folder, without a raw file beside its JPEG."""
-    raws = {entry.name for entry in entries if _suffix(entry.name) in _RAW}
-    spare = raw.beside_their_pictures([os.fsdecode(entry.name) for entry in entries]) if raws else ()
+    has_raw = any(_suffix(entry.name) in _RAW for entry in entries)
+    spare = raw.beside_their_pictures([os.fsdecode(entry.name) for entry in entries]) if has_raw else ()
     for entry in entries:
+        if spare and os.fsdecode(entry.name) in spare:
+            continue
+        if (suffix := _suffix(entry.name)) in unread:
+            yield PassedOver(entry.path, os.fsdecode(suffix))
+            continue
         try:
             about = entry.stat()
         except OSError as error:
             yield _failure(entry.path, error)
             continue
-        if not stat.S_ISREG(about.st_mode):
-            continue  # a pipe or a device
-        if entry.name not in raws:
-            yield FoundFile(entry.path, about.st_size, about.st_mtime_ns)
-        elif os.fsdecode(entry.name) not in spare:
-            yield _raw_file(entry.path, about)
-
-
-def _raw_file(path: bytes, about: os.stat_result) -> FoundFile | Failure:
-    if raw.is_available():
-        return FoundFile(path, about.st_size, about.st_mtime_ns)
-    return Failure(Path(os.fsdecode(path)), "unsupported_format", raw.NEEDS_EXTRA)
+        if stat.S_ISREG(about.st_mode):  # and no pipe or device
+            yield FoundFile(entry.path, about.st_size, file_time(about))
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

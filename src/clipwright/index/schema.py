@@ -5,8 +5,8 @@ docs/concepts/index-format.md explains them.
 
 from __future__ import annotations
 
-VERSION = 1
-"""Kept as SQLite's user_version. A file of a newer one is refused."""
+VERSION = 2
+"""Kept as SQLite's user_version. A file of a newer one is refused, one of an older one migrated (migrations.py)."""
 APPLICATION_ID = 0x636C6970
 """Kept as SQLite's application_id ("clip"): whose file this is."""
 
@@ -19,7 +19,9 @@ INSERT INTO counters VALUES (0);
 CREATE TABLE roots (              -- folders that were given to the index
     id INTEGER PRIMARY KEY,
     path BLOB NOT NULL UNIQUE,    -- absolute, the file system's own bytes
-    offline INTEGER NOT NULL DEFAULT 0
+    offline INTEGER NOT NULL DEFAULT 0,
+    excludes TEXT NOT NULL DEFAULT '[]',  -- from version 2: patterns as in .clipwrightignore, a JSON list
+    thumbnails INTEGER NOT NULL DEFAULT 1 -- from version 2: whether they are made of what is read
 );
 
 CREATE TABLE photos (             -- one row a file

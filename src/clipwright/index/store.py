@@ -19,7 +19,9 @@ import numpy as np
 
 from clipwright.errors import Failure, MissingIndexError
 from clipwright.index.database import check, connect, explained, make
+from clipwright.index.migrations import migrate
 from clipwright.index.photo import Photo, PhotoFacts
+from clipwright.index.schema import VERSION
 
 DISPLACED = b"\0"
 """What the path of a photograph begins with whose file is not where it was, until the update that saw it ends: another
@@ -40,6 +42,10 @@ class Root:
     id: int
     path: bytes
     offline: bool
+    excludes: tuple[str, ...]
+    """Patterns, as in .clipwrightignore, of what is passed over."""
+    thumbnails: bool
+    """Whether they are made of what is read."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +111,13 @@ class Store:
         clipwright; DamagedIndexError where it cannot be read at all.
         """
         path = Path(os.path.abspath(path))
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no ordinary file"
+            raise MissingIndexError(f"the index {path} is {what}; name a file, which 'clipwright index FOLDER' makes")
         if create and not (path.exists() and path.stat().st_size):
             make(path)
         if not path.is_file():
-            what = "is a folder" if path.is_dir() else "does not exist"
-            raise MissingIndexError(f"the index {path} {what}; 'clipwright index FOLDER' makes one")
+            raise MissingIndexError(f"the index {path} does not exist; 'clipwright index FOLDER' makes one")
         store = cls(path)
         with store.reading() as connection:
             version, tables = check(path, connection)
@@ -139,7 +147,8 @@ class Store:
     def writing(self) -> Iterator[Transaction]:
         """A transaction with the next serial, kept when the block ends well. One at a time; others wait.
 
-        Raises OSError where the disk is full or fails; then nothing of the transaction is kept.
+        The first of an index of an older version makes it one of this. Raises IndexFileError where it is of a newer one
+        by now, and OSError where the disk is full or fails; then nothing of the transaction is kept.
         """
         with self._writer_lock, self._explained():
             self._notice_new_file()
@@ -148,6 +157,7 @@ class Store:
             connection = self._writer
             connection.execute("BEGIN IMMEDIATE")
             try:
+                migrate(connection, check(self.path, connection)[0])
                 (serial,) = connection.execute("UPDATE counters SET serial = serial + 1 RETURNING serial").fetchone()
                 yield Transaction(connection, serial)
                 connection.execute("COMMIT")
@@ -155,6 +165,14 @@ class Store:
                 if connection.in_transaction:  # SQLite itself ends it where the disk is full
                     connection.execute("ROLLBACK")
                 raise
+
+    def migrate(self) -> None:
+        """Makes an index of an older version one of this; nothing where it is. For readers there is no need to."""
+        with self.reading() as connection:
+            version, _ = check(self.path, connection)
+        if version < VERSION:
+            with self.writing():
+                pass
 
     def serial(self) -> int:
         """The number of the last transaction that changed anything."""
@@ -167,9 +185,15 @@ class Store:
         return Version(self._file, serial)
 
     def roots(self) -> list[Root]:
+        """By path."""
         with self.reading() as connection:
-            rows = connection.execute("SELECT id, path, offline FROM roots ORDER BY path").fetchall()
-        return [Root(id_, path, bool(offline)) for id_, path, offline in rows]
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            settings = "excludes, thumbnails" if version >= 2 else "'[]', 1"
+            rows = connection.execute(f"SELECT id, path, offline, {settings} FROM roots ORDER BY path").fetchall()
+        return [
+            Root(id_, path, bool(offline), tuple(json.loads(excludes)), bool(thumbnails))
+            for id_, path, offline, excludes, thumbnails in rows
+        ]
 
     def spaces(self) -> list[Space]:
         """In the order in which they were added."""

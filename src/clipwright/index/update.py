@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +49,15 @@ class UpdateCounts:
     """Files and folders that could not be used, found out now."""
     still_failing: int = 0
     """Files that could not be used before and have not changed."""
+    passed_over: dict[str, int] = field(default_factory=dict)
+    """Files that look like pictures and cannot be opened here, by their endings."""
     offline: tuple[Path, ...] = ()
     """Roots that are missing or suddenly empty. Their photographs stay."""
 
 
 Read = ReadPhoto | Failure
-_Result = tuple[FoundFile, Read, np.ndarray | None]
+_Pending = tuple[Comparison, FoundFile]
+_Result = tuple[_Pending, Read, np.ndarray | None]
 """A file, what was read of it, and its vector in the space; None where nothing had to be embedded."""
 
 
@@ -65,30 +68,33 @@ def update_index(
     *,
     batch_size: int,
     threads: int | None,
-    thumbnails: bool,
-    excludes: Sequence[str],
+    thumbnails: bool | None,
+    excludes: Sequence[str] | None,
     progress: Progress | None,
     on_failure: OnFailure | None,
 ) -> UpdateCounts:
     """Brings the index in line with its folders. To be called by one process at a time (lock.py).
 
+    thumbnails and excludes, where they are given, become settings of the folders that are.
+
     Killed at any moment, it loses the batch in flight; what is left to do is found again by the next update. Where
     nothing differs, nothing is written.
     """
-    scopes = choose_scopes(store, folders)
+    store.migrate()
+    scopes = choose_scopes(store, folders, excludes, thumbnails)
     space = changes.ensure_space(store, embedder)
-    update = _Update(store, space, embedder.variant, [compare(store, scope, space.id, excludes) for scope in scopes])
+    update = _Update(store, space, embedder.variant, [compare(store, scope, space.id) for scope in scopes])
     update.note_obstacles(on_failure)
     total = sum(len(comparison.pending) for comparison in update.comparisons)
     if total:
 
-        def prepare(file: FoundFile) -> Read:
-            return read_photo(
-                file, embedder.spec, pixels=embedder.pixels, thumbnails=thumbnails, is_known=update.is_known
-            )
+        def prepare(pending: _Pending) -> Read:
+            owner, file = pending
+            keeps = owner.scope.root.thumbnails
+            return read_photo(file, embedder.spec, pixels=embedder.pixels, thumbnails=keeps, is_known=update.is_known)
 
-        files = itertools.chain.from_iterable(comparison.pending for comparison in update.comparisons)
-        results = embedder.stream_prepared(files, prepare, lambda read: read.square, batch_size, threads)
+        pending = ((comparison, file) for comparison in update.comparisons for file in comparison.pending)
+        results = embedder.stream_prepared(pending, prepare, lambda read: read.square, batch_size, threads)
         update.keep(results, batch_size, total, progress, on_failure)
     update.remove_absent()
     return update.counts
@@ -103,6 +109,7 @@ class _Update:
         self.counts = UpdateCounts(
             found=sum(comparison.found for comparison in comparisons),
             still_failing=sum(comparison.failing for comparison in comparisons),
+            passed_over=dict(sum((comparison.passed_over for comparison in comparisons), Counter())),
         )
         self._absent = {photo: comparison for comparison in comparisons for photo in comparison.absent}
         """Photographs that are not where they were, until they turn up elsewhere."""
@@ -135,14 +142,13 @@ class _Update:
         on_failure: OnFailure | None,
     ) -> None:
         """Takes what came of the comparisons' files, in their order, and keeps it a batch or a second at a time."""
-        batch: list[tuple[Comparison, _Result]] = []
+        batch: list[_Result] = []
         kept, done = time.monotonic(), 0
         if progress:
             progress(0, total)
-        owners = (comparison for comparison in self.comparisons for _ in comparison.pending)
         try:
-            for owner, result in zip(owners, results, strict=True):
-                batch.append((owner, result))
+            for result in results:
+                batch.append(result)
                 if on_failure and isinstance(result[1], Failure):
                     on_failure(result[1])
                 if len(batch) >= batch_size or time.monotonic() - kept >= _COMMIT_SECONDS:
@@ -184,12 +190,12 @@ class _Update:
             with self._store.writing() as change:
                 changes.mark_offline(change, differing)
 
-    def _keep_batch(self, batch: list[tuple[Comparison, _Result]]) -> int:
+    def _keep_batch(self, batch: list[_Result]) -> int:
         """How many results were kept: all, in one transaction."""
         count = len(batch)
         if batch:
             with self._store.writing() as change:
-                for owner, (file, read, vector) in batch:
+                for (owner, file), read, vector in batch:
                     if isinstance(read, Failure):
                         self._keep_failure(change, owner, file, read)
                     else:

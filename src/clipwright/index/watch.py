@@ -14,7 +14,7 @@ from clipwright.index.ignore import IGNORE_FILE
 from clipwright.index.roots import is_occupied
 from clipwright.index.store import Store
 from clipwright.index.update import UpdateCounts
-from clipwright.inputs.images import IMAGE_SUFFIXES
+from clipwright.inputs.image_names import image_suffixes
 from clipwright.inputs.raw import RAW_SUFFIXES
 
 _QUIET_MS = 500
@@ -91,7 +91,7 @@ def _may_matter(path: str, database: Path) -> bool:
     if path.startswith(str(database)) or (name.startswith(".") and name != os.fsdecode(IGNORE_FILE)):
         return False
     suffix = os.path.splitext(name)[1].lower()
-    return suffix in IMAGE_SUFFIXES or suffix in RAW_SUFFIXES or name.startswith(".") or not os.path.isfile(path)
+    return suffix in image_suffixes() or suffix in RAW_SUFFIXES or name.startswith(".") or not os.path.isfile(path)
 
 
 def _present(store: Store, folders: Sequence[Path]) -> list[str]:
@@ -108,5 +108,5 @@ def _timed(update: Callable[[], UpdateCounts]) -> tuple[UpdateCounts, float]:
 
 def _changed_anything(counts: UpdateCounts) -> bool:
     """Whether an update did more than look."""
-    did = dataclasses.replace(counts, found=0, still_failing=0, offline=())
+    did = dataclasses.replace(counts, found=0, still_failing=0, passed_over={}, offline=())
     return did != UpdateCounts()

@@ -30,30 +30,7 @@ MAX_PIXELS = 178_956_970
 LARGEST_FILE = 2**31
 """Bytes of the largest file that is opened."""
 
-IMAGE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-        ".png",
-        ".webp",
-        ".avif",
-        ".heic",
-        ".heif",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".bmp",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-    ]
-)
-"""Lower-case endings by which a picture is recognised in a folder; the content decides what it is."""
-
-_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB", "JPEG2000", "PPM")
 """What is decoded. Pillow knows more, some of it by starting other programs on the file (EPS: Ghostscript)."""
 
 _TURNS = {
@@ -183,11 +160,11 @@ def _as_image_errors(max_pixels: int) -> Iterator[None]:
 def _decode_header(data: bytes) -> Image.Image:
     if not data:
         raise ImageError("empty", "the file is empty")
-    formats: tuple[str, ...] = _FORMATS
+    formats: tuple[str, ...] = FORMATS
     if heif.may_be_heif(data):
         heif.register()
         heif.check(data)
-        formats = (*_FORMATS, "HEIF")
+        formats = (*FORMATS, "HEIF")
     with without_warnings():  # among them Pillow's on many pixels: our own limit is checked right after
         return Image.open(io.BytesIO(data), formats=formats)
 

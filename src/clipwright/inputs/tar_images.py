@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipwright.errors import DatasetError
-from clipwright.inputs.images import IMAGE_SUFFIXES
+from clipwright.inputs.image_names import image_suffixes
 
 _TEXT_SUFFIXES = (".txt", ".json", ".cls")
 
@@ -74,7 +74,7 @@ def _read_index(path: Path) -> list[tuple[_Member, dict[str, bytes]]]:
                 folder, _, base = info.name.rpartition("/")
                 stem, _, ending = base.partition(".")
                 key, suffix = f"{folder}/{stem}", f".{ending.lower()}"
-                if suffix in IMAGE_SUFFIXES:
+                if suffix in image_suffixes():
                     pictures.setdefault(key, _Member(path, info.name, info.offset_data, info.size))
                 elif suffix in _TEXT_SUFFIXES:
                     file = tar.extractfile(info)

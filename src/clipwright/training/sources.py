@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from clipwright.errors import DatasetError
-from clipwright.inputs.images import IMAGE_SUFFIXES
+from clipwright.inputs.image_names import image_suffixes
 from clipwright.inputs.parquet_images import ParquetImages, held_out
 from clipwright.inputs.tar_images import TarImages
 from clipwright.training.recipe import SourceRecipe
@@ -221,7 +221,7 @@ def _read_folder(folder: Path) -> tuple[FileImages, list[list[str]]]:
     paths, captions = [], []
     for path in sorted(folder.rglob("*")):
         text = path.with_suffix(".txt")
-        if path.suffix.lower() in IMAGE_SUFFIXES and text.is_file():
+        if path.suffix.lower() in image_suffixes() and text.is_file():
             lines = [line.strip() for line in text.read_text(encoding="utf-8", errors="replace").splitlines()]
             lines = [line for line in lines if line]
             if lines:

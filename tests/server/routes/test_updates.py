@@ -135,7 +135,8 @@ def test_without_an_index_the_server_says_so_and_a_job_makes_it(server: Serving,
 
 
 def test_files_that_could_not_be_used_are_listed_by_name(server: Serving, photos: IndexedPhotos) -> None:
-    updated(server)
+    (photos.folder / "drawing.psd").touch()  # which is not even tried
+    assert updated(server)["counts"]["passed_over"] == 1
     (failure,) = server.client.get("/v1/index/failures").json()["data"]
     assert (failure["name"], failure["code"]) == ("diary.jpg", "not_an_image")
     assert failure["message"]
@@ -168,6 +169,15 @@ def test_an_index_that_another_process_updates_is_noticed(server: Serving, photo
     write_shapes(photos.folder, 2)
     index_photographs(photos)
     assert len(server.client.post("/v1/search", json={"query": "a cat"}).json()["data"]) == 6
+
+
+def test_what_was_excluded_elsewhere_stays_out(server: Serving, photos: IndexedPhotos) -> None:
+    photos.database.parent.mkdir()
+    index_photographs(photos, excludes=["cat.jpg", "*.png"])
+    write_shapes(photos.folder, 2)
+    counts = updated(server)["counts"]
+    assert (counts["found"], counts["added"], counts["removed"]) == (4, 0, 0)
+    assert set(names_of(server.client.post("/v1/search", json={}).json())) == {*NAMES} - {"cat.jpg"}
 
 
 def test_an_index_that_is_replaced_or_removed_is_noticed(photos: IndexedPhotos, tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def main() -> None:
 
 def _update(order: UpdateOrder, answer: Any) -> dict[str, int]:
     from clipwright.index.photo_index import PhotoIndex
+    from clipwright.inputs.image_names import passed_over
 
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
@@ -94,7 +95,10 @@ def _update(order: UpdateOrder, answer: Any) -> dict[str, int]:
             on_failure=note_failure,
             wait=False,
         )
-    return {name: count for name, count in asdict(counts).items() if isinstance(count, int)}
+    if counts.passed_over:
+        logger.warning("passed over: %s", passed_over(counts.passed_over))
+    done = {name: count for name, count in asdict(counts).items() if isinstance(count, int)}
+    return {**done, "passed_over": sum(counts.passed_over.values())}
 
 
 def _open_embedder(order: UpdateOrder) -> Embedder:
