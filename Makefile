@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA := ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow browser lint bench data clean
+.PHONY: help install demo test test-slow tools lint bench data clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,15 +29,15 @@ demo: .venv/runs  ## say what is in real photographs, and search them, with the 
 test: .venv/develops  ## the quick tests
 	$(BIN)/python -m pytest -m 'not slow' -n auto --dist loadfile
 
-test-slow: .venv/develops browser  ## the tests that take longer; installs Debian's chromium where there is none
+test-slow: .venv/develops tools  ## the tests that take longer; installs Debian's chromium and qemu-user where they are missing
 	$(BIN)/python -m pytest -m slow
 
-browser:
-	@command -v chromium >/dev/null 2>&1 || { \
-	  echo "installing chromium, which the tests of the page need"; \
+tools:
+	@{ command -v chromium && command -v qemu-x86_64; } >/dev/null 2>&1 || { \
+	  echo "installing chromium, which the tests of the page need, and qemu-user, which imitates other processors"; \
 	  if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-	} || { echo "error: chromium could not be installed; install it so that the command 'chromium' is found" >&2; exit 1; }
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium qemu-user >/dev/null; \
+	} || { echo "error: chromium and qemu-user could not be installed; install them by hand" >&2; exit 1; }
 
 lint: .venv/develops  ## formatting, style and strict types
 	$(BIN)/ruff format --check .
