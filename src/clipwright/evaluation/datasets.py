@@ -10,6 +10,7 @@ import numpy as np
 
 from clipwright.errors import DatasetError
 from clipwright.inputs.parquet_images import ParquetImages, held_out
+from clipwright.inputs.text_files import read_text
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def open_dataset(
 def read_class_names(path: Path) -> list[str]:
     """Class names from JSON: a list, or a table whose values are names or lists of names, the first of which counts."""
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{str(path)!r} cannot be read as JSON: {error}") from error
     values = list(table.values()) if isinstance(table, dict) else table

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from clipwright.checkpoints.checkpoint import TOWER_KINDS
 from clipwright.errors import RecipeError
+from clipwright.inputs.text_files import read_text
 from clipwright.model.config import ModelConfig, VisionTransformerConfig
 from clipwright.records import read_record, write_record
 
@@ -194,7 +195,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises RecipeError naming the key that is unknown, missing or of a wrong type.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path))
     except FileNotFoundError as error:
         raise RecipeError(f"no recipe at {str(path)!r}") from error
     except (OSError, ValueError) as error:

@@ -154,6 +154,7 @@ def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:
     settings = recipe.training
     device = _choose_device(settings)
     sources = [open_source(source, recipe_folder) for source in recipe.sources]
+    _check_texts(sources, settings)
     start = _read_start(recipe, recipe_folder)
     state = read_state(out)
     if state is not None:
@@ -287,6 +288,14 @@ def _identity(recipe: Recipe) -> str:
     return canonical_json(table).decode()
 
 
+def _check_texts(sources: Sequence[Source], settings: TrainingRecipe) -> None:
+    """Logs samples whose text cannot be read, and raises DatasetError where they are too large a share."""
+    broken = [reason for source in sources for reason in source.broken]
+    _check_share(broken, len(broken), len(broken) + sum(map(len, sources)), settings)
+    for reason in broken:
+        logger.warning("skipped %s", reason)
+
+
 def _count_broken(batch: Batch, settings: TrainingRecipe, run: _Run) -> None:
     """Logs samples that could not be read, and stops the run where they are too large a share."""
     progress = run.progress
@@ -295,12 +304,19 @@ def _count_broken(batch: Batch, settings: TrainingRecipe, run: _Run) -> None:
     progress.broken_names += [reason for reason in batch.broken if len(progress.broken_names) < _KEPT_REASONS]
     for reason in batch.broken:
         logger.warning("skipped %s", reason)
-    if progress.broken > max(1, settings.max_broken * progress.samples_read):  # one alone is no share yet
+    try:
+        _check_share(progress.broken_names, progress.broken, progress.samples_read, settings)
+    except DatasetError:
         run.save()
-        share = progress.broken / progress.samples_read
+        raise
+
+
+def _check_share(reasons: Sequence[str], broken: int, read: int, settings: TrainingRecipe) -> None:
+    """Raises DatasetError where more samples are broken than training.max_broken allows; one alone is no share yet."""
+    if broken > max(1, settings.max_broken * read):
         raise DatasetError(
-            f"{progress.broken} of {progress.samples_read} samples are broken ({share:.1%}; training.max_broken allows "
-            f"{settings.max_broken:.1%}): {'; '.join(progress.broken_names)}"
+            f"{broken} of {read} samples are broken ({broken / read:.1%}; training.max_broken allows"
+            f" {settings.max_broken:.1%}): {'; '.join(reasons[:_KEPT_REASONS])}"
         )
 
 
