@@ -59,10 +59,10 @@ def open_dataset(
     name = f"{path.parent.name}/{path.stem}"
     if captions is not None:
         return CaptionedImages(name, table, chosen, [captions[row] for row in chosen])
+    labels = np.asarray(table.labels(), np.int64)[chosen]
     names = class_names or table.class_names
     if names is None:
         raise DatasetError(f"{str(path)!r} has no class names in its metadata; give them with --labels FILE.json")
-    labels = np.asarray(table.labels(), np.int64)[chosen]
     if labels.min() < 0 or labels.max() >= len(names):
         raise DatasetError(f"labels reach from {labels.min()} to {labels.max()}, but {len(names)} names are given")
     return LabelledImages(name, table, chosen, labels, names)
