@@ -64,4 +64,4 @@ class GraphBackend(ABC, Generic[Opened]):
         return self._towers[tower]
 
     def _is_packed(self, tower: Tower) -> bool:
-        return tower == "text" and self._checkpoint.config.text.causal
+        return tower == "text" and not self._checkpoint.config.text.sees_padding
