@@ -110,8 +110,9 @@ class TrainingRecipe:
     """Largest norm of all gradients together."""
     seed: int = 0
     start_from: str | None = None
-    """A model of the same config whose weights and vocabulary the run begins with: 'starter', or the path of a model
-    file from the recipe's folder. None: random weights, and a vocabulary learned from the captions."""
+    """A model of the same config whose weights, vocabulary and input spec the run begins with: the path of a file or
+    folder from the recipe's folder, or any other name that --model takes. None: random weights, and a vocabulary
+    learned from the captions."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """bf16: matrix products and convolutions in bfloat16 (autocast); weights and loss stay float32."""
     image_sizes: tuple[ImageSizeStep, ...] = ()
@@ -179,14 +180,21 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ValueError("a recipe needs at least one entry in sources")
-        vision = self.config.vision
-        for step in self.training.image_sizes:
+        if self.config.text.context_length < 3:
+            raise ValueError("config.text.context_length must be at least 3: start, one token and end")
+        vision, sizes = self.config.vision, self.training.image_sizes
+        for step in sizes:
             if step.image_size > vision.image_size:
                 raise ValueError(f"image_sizes may not exceed the model's image_size {vision.image_size}")
             if isinstance(vision, VisionTransformerConfig) and step.image_size != vision.image_size:
                 raise ValueError("image_sizes need a resnet: a vision transformer reads one size only")
             if step.image_size % 32:
                 raise ValueError(f"image_sizes must be multiples of 32, not {step.image_size}")
+        if sizes and (sizes[-1].image_size != vision.image_size or sizes[-1].start >= 1):
+            raise ValueError(
+                f"the last of image_sizes must be the model's own, {vision.image_size}, and start before 1;"
+                " it is the size that the model will be used with"
+            )
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -33,6 +33,8 @@ class StepReport:
     seconds_left: float
     broken: int
     """Samples so far that could not be read."""
+    bias: float | None = None
+    """What is added to scaled similarities, with scores of the kind "sigmoid"."""
 
 
 class MetricsLog:
