@@ -31,6 +31,7 @@ from clipwright.training.batches import Batch, BatchMaker
 from clipwright.training.beginning import input_spec, learn_tokenizer
 from clipwright.training.optimizer import build_optimizer
 from clipwright.training.plan import Plan
+from clipwright.training.precision import faster, measure_precisions
 from clipwright.training.recipe import Recipe, read_recipe
 from clipwright.training.sources import Source, open_source
 from clipwright.training.step import to_device, train_step
@@ -68,6 +69,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         recipe = read_recipe(options.recipe)
+        if recipe.training.precision == "auto":
+            chosen = faster(measure_precisions(recipe.config, recipe.training, torch.device("cpu")))
+            recipe = replace(recipe, training=replace(recipe.training, precision=chosen))
         sources, note = open_sources(recipe, options.recipe.parent, Path(folder))
         trainer = Trainer(recipe, sources)
         table = measure(trainer, options.size, options.steps, options.rounds)

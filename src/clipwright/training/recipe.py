@@ -113,8 +113,9 @@ class TrainingRecipe:
     """A model of the same config whose weights, vocabulary and input spec the run begins with: the path of a file or
     folder from the recipe's folder, or any other name that --model takes. None: random weights, and a vocabulary
     learned from the captions."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """bf16: matrix products and convolutions in bfloat16 (autocast); weights and loss stay float32."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16: matrix products and convolutions in bfloat16 (autocast); weights and loss stay float32. auto: what is
+    faster when the run begins; a run that is gone on with stays with it."""
     image_sizes: tuple[ImageSizeStep, ...] = ()
     """Smaller pictures early make the first epochs cheaper (Tan and Le 2021, §4.2); empty: the model's own size."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from clipwright.training.batches import Batch, BatchMaker
 from clipwright.training.beginning import input_spec, learn_tokenizer, read_start
 from clipwright.training.optimizer import build_optimizer, learning_rate
 from clipwright.training.plan import Plan
+from clipwright.training.precision import Precision, faster, measure_precisions, to_training_memory
 from clipwright.training.recipe import Recipe, TrainingRecipe, recipe_table
 from clipwright.training.report import MetricsLog, StepReport
 from clipwright.training.sources import Source, open_source
@@ -32,6 +33,7 @@ from clipwright.training.state import (
     Progress,
     check_recipe,
     read_state,
+    recorded_recipe,
     recorded_spec,
     restore_state,
     save_state,
@@ -101,10 +103,12 @@ def _train(
     recipe: Recipe, recipe_folder: Path, out: Path, evaluators: Sequence[Evaluator], observer: RunObserver
 ) -> Path:
     run = _open_run(recipe, recipe_folder, out)
-    settings, model, progress = recipe.training, run.trainee.model, run.progress
+    settings, model, progress = run.settings, run.trainee.model, run.progress
     sizes = [_image_size(step, recipe) for step in range(settings.steps)]
     stream = run.batches.stream(sizes, progress.step, settings.workers)
     with contextlib.closing(stream), MetricsLog(out, progress.step) as log:
+        if progress.step == 0:
+            log.write(0, {f"seconds in {precision}": seconds for precision, seconds in run.measured.items()})
         clock = _Clock(settings, progress)
         for batch in clock.time_waits(stream):
             model.train()
@@ -141,6 +145,10 @@ class _Run:
     folder: Path
     recipe: Recipe
     """As it was written."""
+    settings: TrainingRecipe
+    """Its training, with the precision that was chosen."""
+    measured: Mapping[Precision, float]
+    """Seconds of a step in each precision, where that was measured in this sitting."""
     device: torch.device
     trainee: Trainee
     optimizer: torch.optim.Optimizer
@@ -163,7 +171,8 @@ class _Run:
             "licence": model.licence,
             "data": list(model.data),
             "recipe": recipe_table(self.recipe),
-            "samples": self.progress.step * self.recipe.training.batch_size,
+            "precision": self.settings.precision,
+            "samples": self.progress.step * self.settings.batch_size,
             "training_seconds": round(self.progress.seconds),
             "torch": torch.__version__,
         }
@@ -194,15 +203,15 @@ def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:
     else:
         document = learn_tokenizer(recipe, sources)
     spec = input_spec(recipe.config, document, start)
-    settings = recipe.training
-    identity = _identity(recipe)
+    settings, measured = _with_precision(recipe, state, device)
+    identity = _identity(replace(recipe, training=settings))
     if state is not None:
         check_recipe(state, identity, out)
         spec = recorded_spec(state, spec, recipe.config, out)
 
     torch.manual_seed(settings.seed)
     model = DualEncoder(recipe.config) if start is None else build_model(start.config, start.weights)
-    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
+    model = to_training_memory(model, device)
     optimizer = build_optimizer(model, settings)
     progress = Progress() if state is None else restore_state(state, model, optimizer)
 
@@ -212,6 +221,8 @@ def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:
     return _Run(
         folder=out,
         recipe=recipe,
+        settings=settings,
+        measured=measured,
         device=device,
         trainee=Trainee(model, tokenizer),
         optimizer=optimizer,
@@ -220,6 +231,21 @@ def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:
         started_from=None if start is None else {"space_id": start.space_id(), **start.provenance},
         identity=identity,
     )
+
+
+def _with_precision(
+    recipe: Recipe, state: dict[str, Any] | None, device: torch.device
+) -> tuple[TrainingRecipe, Mapping[Precision, float]]:
+    """The recipe's training with "auto" made what the run was begun in, or what is faster; and what was measured."""
+    settings, measured = recipe.training, dict[Precision, float]()
+    if settings.precision != "auto":
+        return settings, measured
+    if state is not None:
+        chosen = recorded_recipe(state)["training"]["precision"]
+    else:
+        measured = measure_precisions(recipe.config, settings, device)
+        chosen = faster(measured)
+    return replace(settings, precision=chosen), measured
 
 
 class _Clock:
@@ -263,6 +289,7 @@ class _Clock:
             learning_rate=rate,
             samples_per_second=speed * self._settings.batch_size,
             waited=self._waited / seconds,
+            precision=self._settings.precision,
             bias=result.bias,
             seconds_left=(steps - progress.step) / speed,
             broken=progress.broken,

@@ -54,7 +54,7 @@ def to_device(batch: Batch, device: torch.device, spec: InputSpec) -> DeviceBatc
 
 @contextlib.contextmanager
 def training_arithmetic(device: torch.device, recipe: TrainingRecipe) -> Iterator[None]:
-    """Autocast where the recipe says bf16, and on a CPU the plain attention.
+    """Autocast where the recipe says bf16 (auto has been made one of both), and on a CPU the plain attention.
 
     The fused attention of torch's CPU build is slow backward: a step over short texts took 1.5 times as long with it.
     """
