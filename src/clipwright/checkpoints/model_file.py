@@ -20,6 +20,8 @@ from clipwright.inputs.input_spec import InputSpec
 from clipwright.records import read_record, write_record
 
 FORMAT_VERSION = 1
+UNFINISHED = "unfinished"
+"""In the provenance of a model whose training is not done: at which step it stands."""
 _HEADER = "clipwright"
 """The one entry of safetensors' own metadata, whose order would not be the same twice."""
 _TOKENIZER = "tokenizer"

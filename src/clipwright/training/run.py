@@ -15,8 +15,9 @@ import torch
 
 from clipwright.atomic import remove_leftovers
 from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json
+from clipwright.checkpoints.folder import UNFINISHED_FILE
 from clipwright.checkpoints.load import MODEL_FILE
-from clipwright.checkpoints.model_file import save_model
+from clipwright.checkpoints.model_file import UNFINISHED, save_model
 from clipwright.errors import DatasetError, InterruptedRunError, RecipeError
 from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.model.dual_encoder import DualEncoder
@@ -159,15 +160,25 @@ class _Run:
     identity: str
 
     def save(self) -> None:
+        """What resuming needs, and while the run is not done, the model as it is."""
         save_state(
             self.folder, self.trainee.model, self.optimizer, self.progress, self.identity, self.trainee.tokenizer
         )
+        step, steps = self.progress.step, self.settings.steps
+        if step < steps:
+            self._save_model(UNFINISHED_FILE, {UNFINISHED: f"step {step:,} of {steps:,}", "step": step})
 
     def finish(self) -> Path:
         """The path of the model."""
+        path = self._save_model(MODEL_FILE, {})
+        (self.folder / UNFINISHED_FILE).unlink(missing_ok=True)
+        return path
+
+    def _save_model(self, name: str, standing: dict[str, Any]) -> Path:
         model = self.recipe.model
         provenance: dict[str, Any] = {
             "name": model.name,
+            **standing,
             "licence": model.licence,
             "data": list(model.data),
             "recipe": recipe_table(self.recipe),
@@ -185,9 +196,8 @@ class _Run:
             weights=weights_of(self.trainee.model),
             provenance=provenance,
         )
-        path = self.folder / MODEL_FILE
-        save_model(path, checkpoint)
-        return path
+        save_model(self.folder / name, checkpoint)
+        return self.folder / name
 
 
 def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:

@@ -16,8 +16,7 @@ from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.model.config import ModelConfig
 from clipwright.model.dual_encoder import DualEncoder
 from clipwright.records import read_record, write_record
-
-STATE_FILE = "state.pt"
+from clipwright.training.standing import STATE_FILE
 
 
 @dataclass
