@@ -28,10 +28,11 @@ from clipwright.evaluation.matrix_peak import matrix_peak
 from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.model.dual_encoder import DualEncoder
 from clipwright.training.batches import Batch, BatchMaker
+from clipwright.training.beginning import input_spec, learn_tokenizer
 from clipwright.training.optimizer import build_optimizer
 from clipwright.training.plan import Plan
+from clipwright.training.precision import faster, measure_precisions
 from clipwright.training.recipe import Recipe, read_recipe
-from clipwright.training.run import input_spec, learn_tokenizer
 from clipwright.training.sources import Source, open_source
 from clipwright.training.step import to_device, train_step
 from machine import describe
@@ -45,7 +46,7 @@ class Trainer:
     def __init__(self, recipe: Recipe, sources: list[Source]) -> None:
         self.recipe = recipe
         document = learn_tokenizer(recipe, sources)
-        self.tokenizer = Tokenizer(document, input_spec(recipe, document))
+        self.tokenizer = Tokenizer(document, input_spec(recipe.config, document))
         plan = Plan(sources, recipe.training.batch_size, recipe.training.seed)
         self.batches = BatchMaker(sources, plan, recipe.augment, self.tokenizer)
         self.model = DualEncoder(recipe.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -68,6 +69,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         recipe = read_recipe(options.recipe)
+        if recipe.training.precision == "auto":
+            chosen = faster(measure_precisions(recipe.config, recipe.training, torch.device("cpu")))
+            recipe = replace(recipe, training=replace(recipe.training, precision=chosen))
         sources, note = open_sources(recipe, options.recipe.parent, Path(folder))
         trainer = Trainer(recipe, sources)
         table = measure(trainer, options.size, options.steps, options.rounds)

@@ -27,7 +27,7 @@ IMITATIONS = {
 def test_int8_is_near_floats_on(name: str) -> None:
     before, environment = IMITATIONS[name]
     assert not before or shutil.which(before[0]), "needs Debian's qemu-user; 'make test-slow' installs it"
-    command = [*before, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ARITHMETIC]
+    command = [*before, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(ARITHMETIC)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout

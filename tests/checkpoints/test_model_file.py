@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,24 @@ def test_a_saved_model_comes_back_the_same(tmp_path: Path) -> None:
     assert loaded.weights.keys() == checkpoint.weights.keys()
     for name, array in loaded.weights.items():
         assert np.allclose(array, checkpoint.weights[name], rtol=2**-10, atol=1e-7)
+
+
+def test_a_model_whose_texts_have_no_start_comes_back_the_same(tmp_path: Path) -> None:
+    """SigLIP's have none."""
+    checkpoint = tiny_checkpoint()
+    checkpoint = dataclasses.replace(checkpoint, spec=dataclasses.replace(checkpoint.spec, start_id=None))
+    save_model(tmp_path / "model.safetensors", checkpoint)
+    assert load_model(tmp_path / "model.safetensors").spec == checkpoint.spec
+
+
+@pytest.mark.parametrize("text", [{"causal": False}, {"pool": "last"}])
+def test_a_model_whose_vectors_would_depend_on_other_texts_is_refused(tmp_path: Path, text: dict[str, Any]) -> None:
+    """As 'train' once made them."""
+    checkpoint = tiny_checkpoint()
+    config = dataclasses.replace(checkpoint.config, text=dataclasses.replace(checkpoint.config.text, **text))
+    save_model(tmp_path / "model.safetensors", dataclasses.replace(checkpoint, config=config))
+    with pytest.raises(CheckpointError, match=r"padded to their batch, which its text tower sees.*train it again"):
+        load_model(tmp_path / "model.safetensors")
 
 
 def test_saving_what_was_loaded_changes_no_byte(tmp_path: Path) -> None:

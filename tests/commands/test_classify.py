@@ -204,4 +204,4 @@ def test_a_file_without_labels_is_refused(classify: Any, photo: Path, tmp_path: 
 def test_a_picture_given_as_the_list_of_labels_is_refused(classify: Any, photo: Path) -> None:
     answer = classify(photo, "--labels", photo)
     assert answer.status == 2
-    assert "is not UTF-8 text, so it cannot be read as a list" in answer.stderr
+    assert "cannot be read as a list: line 1 is not UTF-8" in answer.stderr

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,11 @@ import pytest
 
 import clipwright
 from clipwright.checkpoints.model_file import save_model
+from clipwright.errors import InterruptedRunError
+from clipwright.training.recipe import read_recipe
+from clipwright.training.run import RunObserver, train
 from tests.support import run_cli, tiny_checkpoint
+from tests.training.data import label_source, recipe_text, write_labels
 
 
 def test_json_is_one_object_that_says_what_the_model_is(tiny_model: Path) -> None:
@@ -52,6 +57,52 @@ def test_the_folder_of_a_run_is_a_model(tmp_path: Path) -> None:
     save_model(tmp_path / "model.safetensors", tiny_checkpoint())
     record = json.loads(run_cli("info", tmp_path, "--json").stdout)
     assert (record["model"], record["file"]) == (str(tmp_path), str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was stopped after 3 of 2,000 steps."""
+    folder = tmp_path_factory.mktemp("run")
+    data = write_labels(folder / "colours.parquet", 16)
+    (folder / "recipe.toml").write_text(recipe_text(label_source(data), steps=2000))
+    asked = iter([False, False, True])
+    observer = RunObserver(should_stop=lambda: next(asked))
+    with pytest.raises(InterruptedRunError):
+        train(read_recipe(folder / "recipe.toml"), folder, folder / "out", observer=observer)
+    return folder / "out"
+
+
+def test_a_run_that_is_not_done_says_at_which_step_it_stands_since_when(unfinished: Path) -> None:
+    saved = datetime.datetime.fromtimestamp((unfinished / "unfinished.safetensors").stat().st_mtime)
+    when = saved.isoformat(timespec="seconds")
+    answer = run_cli("info", unfinished, "--json")
+    assert (answer.status, answer.stderr) == (0, "")
+    record = json.loads(answer.stdout)
+    assert record["run"] == {"step": 3, "steps": 2000, "saved": when}
+    assert record["provenance"]["unfinished"] == "step 3 of 2,000"
+    assert record["space_id"] == clipwright.load(unfinished / "unfinished.safetensors").space_id
+    assert f"run                         step 3 of 2,000, saved {when}" in run_cli("info", unfinished).stdout
+    assert "run" in json.loads(run_cli("info", unfinished / "unfinished.safetensors", "--json").stdout)
+
+
+def test_the_model_of_a_run_that_is_not_done_is_used_and_marked(unfinished: Path, photo: Path) -> None:
+    answer = run_cli("classify", photo, "--labels", "red, blue", "--model", unfinished)
+    assert answer.status == 0
+    assert f"warning: {unfinished} is in the middle of its training: step 3 of 2,000" in answer.stderr
+
+
+def test_a_run_that_kept_its_state_alone_says_where_it_stands_too(unfinished: Path, tmp_path: Path) -> None:
+    shutil.copy(unfinished / "state.pt", tmp_path)
+    record = json.loads(run_cli("info", tmp_path, "--json").stdout)
+    assert (record["model"], record["run"]["step"], record["run"]["steps"]) == (None, 3, 2000)
+    assert "step 3 of 2,000" in run_cli("info", tmp_path).stdout
+
+
+def test_a_run_that_has_saved_nothing_says_so(unfinished: Path, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,name,value\n20,loss,0.5\n40,loss,0.4\n")
+    answer = run_cli("info", tmp_path)
+    assert (answer.status, answer.stdout) == (2, "")
+    assert "holds a run that has saved nothing yet; its log has come to step 40" in answer.stderr
 
 
 def test_a_file_that_is_no_model_is_refused(photo: Path) -> None:

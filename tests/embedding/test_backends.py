@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import logging
 import platform
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from clipwright.embedding.cache import ModelCache, Shelf
 from clipwright.embedding.calibration import calibrate, dead_leaves
 from clipwright.embedding.load import BackendChoice, PrecisionChoice, choose, load_embedder, open_backend
 from clipwright.errors import ClipwrightError, MissingExtraError, TokenizerError
+from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.tasks.background import BACKGROUND_CAPTIONS
 from tests.reference import reference_checkpoint
 from tests.support import run_cli, tiny_checkpoint
@@ -127,6 +130,22 @@ def test_what_was_kept_ready_gives_the_same_vectors(
     with caplog.at_level(logging.WARNING):
         assert np.array_equal(features(), made)
     assert "made anew" in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+@pytest.mark.parametrize("text", [{"causal": False}, {"pool": "last"}, {"causal": False, "pool": "last"}], ids=str)
+def test_padding_that_a_tower_sees_is_computed_by_every_backend(text: dict[str, Any], backend: BackendName) -> None:
+    """Also by a causal tower that is read at its last place: what stands there sees the text."""
+    tiny = tiny_checkpoint()
+    config = dataclasses.replace(tiny.config, text=dataclasses.replace(tiny.config.text, **text))
+    spec = dataclasses.replace(tiny.spec, padding="context")
+    checkpoint = dataclasses.replace(tiny, config=config, spec=spec)
+    tokens = Tokenizer(str(tiny.tokenizer), spec).encode(["a cat", "a red car in the street", "a photo of a dog"])
+    ours, torchs = (
+        open_backend(checkpoint, backend=name).text_features(tokens.ids, tokens.ends) for name in (backend, "torch")
+    )
+    np.testing.assert_allclose(ours, torchs, atol=1e-5)
+    assert calibrate(checkpoint, "text")
 
 
 def test_nothing_in_gives_nothing_out() -> None:

@@ -95,7 +95,7 @@ def test_a_limit_counts_among_the_rows_held_out(tmp_path: Path) -> None:
     ("columns", "complaint"),
     [
         ({"label": [0, 1]}, "no class names in its metadata; give them with --labels FILE.json"),
-        ({"size": [0, 1]}, "no class names"),
+        ({"text": ["a", "b"]}, r"no column .*'label'; its columns: image \(struct\), text \(string\); rename"),
         ({"caption": ["", None]}, "no rows to measure on"),
         ({"label": []}, "no rows to measure on"),
     ],
@@ -112,7 +112,7 @@ def test_labels_beyond_the_names_are_refused(tmp_path: Path, labels: list[int | 
 
 
 def test_pictures_without_labels_and_captions_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="has no column 'label'"):
+    with pytest.raises(DatasetError, match="has no column 'captions', 'caption' or 'label'"):
         open_dataset(write_columns(tmp_path / "a.parquet", size=[1]), class_names=["cat", "dog"])
 
 
@@ -131,6 +131,12 @@ def test_pictures_without_labels_and_captions_are_refused(tmp_path: Path) -> Non
 def test_class_names_are_read_from_a_list_or_a_table(tmp_path: Path, table: object) -> None:
     (tmp_path / "names.json").write_text(json.dumps(table))
     assert read_class_names(tmp_path / "names.json") == ["Egyptian cat", "goldfish"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_class_names_may_begin_with_a_mark(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "names.json").write_text('["Kätzchen"]', encoding=encoding)
+    assert read_class_names(tmp_path / "names.json") == ["Kätzchen"]
 
 
 @pytest.mark.parametrize(

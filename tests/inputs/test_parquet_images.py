@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,9 @@ def test_a_single_caption_is_a_list_of_one(tmp_path: Path) -> None:
 def test_missing_labels_and_captions_are_refused_when_asked_for(tmp_path: Path) -> None:
     table = ParquetImages(write_table(tmp_path / "a.parquet", {"image": images(b"a")}))
     assert not table.has_labels
-    with pytest.raises(DatasetError, match="no column 'label'"):
+    with pytest.raises(DatasetError, match=r"no column 'captions', 'caption' or 'label'; its columns: image \(struct"):
         table.labels()
-    with pytest.raises(DatasetError, match="no column 'captions'"):
+    with pytest.raises(DatasetError, match=r"no column 'captions' or 'caption'; its columns: image \(struct"):
         table.captions()
 
 
@@ -92,17 +93,60 @@ def test_other_metadata_give_no_class_names(metadata: str | None, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "columns",
+    ("columns", "shown"),
     [
-        {"picture": images(b"a"), "label": [1]},
-        {"image": [b"bytes alone"]},
-        {"image": ["cat.jpg"]},
-        {"image": [{"path": "cat.jpg"}]},
+        ({"picture": images(b"a"), "label": [1]}, "picture (struct), label (int64)"),
+        ({"image": [b"bytes alone"]}, "image (binary)"),
+        ({"image": ["cat.jpg"], "text": ["a cat"]}, "image (string), text (string)"),
+        ({"image": [{"path": "cat.jpg"}]}, "image (struct)"),
     ],
 )
-def test_a_table_without_pictures_is_refused_with_its_columns(columns: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=f"no column 'image' of pictures; its columns: {', '.join(columns)}"):
+def test_a_table_without_pictures_is_refused_with_its_columns(
+    columns: dict[str, Any], shown: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetError, match=f"no column 'image' of pictures.*; its columns: {re.escape(shown)}$"):
         ParquetImages(write_table(tmp_path / "a.parquet", columns))
+
+
+@pytest.mark.parametrize("name", ["caption", "captions"])
+@pytest.mark.parametrize(("value", "texts"), [("a cat", ["a cat"]), (["a cat", "a pet"], ["a cat", "a pet"])])
+def test_captions_are_texts_or_lists_of_texts_whatever_their_column_is_called(
+    name: str, value: str | list[str], texts: list[str], tmp_path: Path
+) -> None:
+    """A text in the column 'captions' is no list of letters."""
+    table = ParquetImages(write_table(tmp_path / "a.parquet", {"image": images(b"a"), name: [value]}))
+    assert table.captions() == [texts]
+
+
+@pytest.mark.parametrize("value", [3, b"a cat", [1, 2], {"raw": "a cat"}, [["a cat"]]])
+def test_captions_that_are_no_texts_are_refused_with_the_columns(value: Any, tmp_path: Path) -> None:
+    table = ParquetImages(write_table(tmp_path / "a.parquet", {"image": images(b"a"), "caption": [value]}))
+    with pytest.raises(
+        DatasetError, match=r"column 'caption' of .* holds no texts; its columns: image \(struct\), cap"
+    ):
+        table.captions()
+
+
+@pytest.mark.parametrize("value", ["cat", 1.5, True, [1]])
+def test_labels_that_are_no_whole_numbers_are_refused_with_the_columns(value: Any, tmp_path: Path) -> None:
+    table = ParquetImages(write_table(tmp_path / "a.parquet", {"image": images(b"a"), "label": [value]}))
+    with pytest.raises(
+        DatasetError, match=r"'label' of .* holds no whole numbers; its columns: image \(struct\), label"
+    ):
+        table.labels()
+
+
+def test_whole_labels_may_be_kept_as_floats(tmp_path: Path) -> None:
+    table = ParquetImages(write_table(tmp_path / "a.parquet", {"image": images(b"a", b"b"), "label": [2.0, None]}))
+    assert table.labels() == [2, -1]
+
+
+def test_a_picture_without_bytes_is_the_file_that_its_path_names(tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(PICTURE)
+    rows = [{"bytes": None, "path": "cat.png"}, {"bytes": b"", "path": "cat.png"}]
+    table = ParquetImages(write_table(tmp_path / "a.parquet", {"image": rows}))
+    assert shows_quadrants(open_image(table.image(0)))
+    assert table.image(1) == b""
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

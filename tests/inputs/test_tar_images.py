@@ -52,6 +52,43 @@ def test_every_line_of_a_text_is_a_caption(tmp_path: Path) -> None:
     assert TarImages([path]).captions == [["a cat", "ein Käfer"]]
 
 
+def test_marks_and_line_ends_are_no_part_of_captions_and_labels(tmp_path: Path) -> None:
+    mark = "\ufeff".encode()
+    texts = [("1.jpg", b"1"), ("1.txt", mark + b"a cat"), ("2.jpg", b"2"), ("2.txt", "a\u2028b\r c \r\n".encode())]
+    json_text = [("3.jpg", b"3"), ("3.json", mark + b'{"caption": "d"}')]
+    wide = [("4.jpg", b"4"), ("4.txt", "ein Käfer".encode("utf-16"))]
+    tars = TarImages([write_tar(tmp_path / "a.tar", [*texts, *json_text, *wide])])
+    assert tars.captions == [["a cat"], ["a\u2028b", "c"], ["d"], ["ein Käfer"]]
+    assert TarImages([write_tar(tmp_path / "b.tar", [("1.jpg", b"1"), ("1.cls", mark + b"7\n")])]).labels == [7]
+
+
+def test_a_text_in_another_encoding_is_left_out_and_named(tmp_path: Path) -> None:
+    members = [("1.jpg", b"1"), ("1.txt", "café".encode("latin-1")), ("2.jpg", b"2"), ("2.txt", b"a cat")]
+    members += [("3.jpg", b"3"), ("3.json", b"no json"), ("4.jpg", b"4"), ("4.txt", b"\x00nul")]
+    tars = TarImages([write_tar(tmp_path / "a.tar", members)])
+    assert (tars.captions, tars.image(0)) == ([["a cat"]], b"2")
+    assert [reason.partition(":")[0] for reason in tars.broken] == [f"the text of a.tar/{n}.jpg" for n in (1, 3, 4)]
+    assert "line 1 is not UTF-8: 0xe9 after 'caf'" in tars.broken[0]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["x.jpg", "x.txt", "x.jpg", "x.txt"],
+        ["x.jpg", "x.jpg", "x.txt"],
+        ["x.jpg", "x.txt", "y.jpg", "y.txt", "x.txt"],
+        ["x.jpg", "x.txt", "x.png", "x.txt"],
+        ["x.JPG", "x.txt", "x.jpg"],
+        ["f/x.json", "f/x.jpg", "f/x.json"],
+    ],
+)
+def test_a_key_that_is_met_again_is_refused_by_name(names: list[str], tmp_path: Path) -> None:
+    """Else the first picture would get the last text."""
+    path = write_tar(tmp_path / "a.tar", [(name, str(number).encode()) for number, name in enumerate(names)])
+    with pytest.raises(DatasetError, match=r"a\.tar' holds '(f/)?x\.\w+' twice"):
+        TarImages([path])
+
+
 def test_a_caption_may_stand_in_json(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", [("1.jpg", b"1"), ("1.json", b'{"caption": "a cat", "width": 3}')])
     assert TarImages([path]).captions == [["a cat"]]

@@ -20,6 +20,13 @@ def written(folder: Path, text: str) -> Path:
     return folder / "recipe.toml"
 
 
+def test_the_last_pictures_have_the_size_that_the_model_is_used_with(tmp_path: Path) -> None:
+    text = recipe_text(SOURCE).replace("image_size = 32", "image_size = 64")
+    sizes = "training.image_sizes=[{start=0.0, image_size=64}, {start=0.5, image_size=32}]"
+    with pytest.raises(RecipeError, match="the last of image_sizes must be the model's own, 64"):
+        read_recipe(written(tmp_path, text), [sizes])
+
+
 def test_a_recipe_comes_back_from_its_table(tmp_path: Path) -> None:
     recipe = read_recipe(written(tmp_path, recipe_text(SOURCE)))
     assert read_record(Recipe, recipe_table(recipe), "recipe", TOWER_KINDS) == recipe
@@ -52,6 +59,12 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path) -> None:
         ('path = "a.parquet"', 'path = "a.parquet"\ntemplates = ["a photo"]', "every template needs one {}"),
         ("colour = 0.2", "colour = 2", "shares between 0 and 1"),
         ("steps = 8\n", "steps = 8\nimage_sizes = [{start = 0.0, image_size = 64}]\n", "may not exceed the model's"),
+        (
+            "steps = 8\n",
+            "steps = 8\nimage_sizes = [{start = 0.0, image_size = 32}, {start = 1.0, image_size = 32}]\n",
+            "start before 1",
+        ),
+        ("context_length = 12", "context_length = 2", "context_length must be at least 3"),
         ("[model]", "[modell]", "unknown key 'modell'"),
         ("[model]", "[model", "cannot be read as TOML"),
     ],
@@ -61,6 +74,21 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path: Path, before: str, after
     assert before in text
     with pytest.raises(RecipeError, match=complaint):
         read_recipe(written(tmp_path, text.replace(before, after, 1)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_recipe_may_begin_with_a_mark(tmp_path: Path, encoding: str) -> None:
+    path = written(tmp_path, recipe_text(SOURCE))
+    expected = read_recipe(path)
+    path.write_text(recipe_text(SOURCE), encoding=encoding)
+    assert read_recipe(path) == expected
+
+
+def test_a_recipe_in_another_encoding_is_refused_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b'# r\n[model]\nname = "caf\xe9"\n')
+    with pytest.raises(RecipeError, match="cannot be read as TOML: line 3 is not UTF-8: 0xe9"):
+        read_recipe(path)
 
 
 def test_a_missing_recipe_is_refused_by_its_path(tmp_path: Path) -> None:

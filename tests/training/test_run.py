@@ -15,14 +15,13 @@ import filelock
 import numpy as np
 import pytest
 
-from clipwright.checkpoints.model_file import load_model, save_model
+from clipwright.checkpoints.model_file import load_model
 from clipwright.embedding.load import load_embedder
 from clipwright.errors import CheckpointError, DatasetError, InterruptedRunError, RecipeError
 from clipwright.training.recipe import read_recipe
 from clipwright.training.report import StepReport
 from clipwright.training.run import RunObserver, train
-from tests.support import tiny_checkpoint
-from tests.training.data import COLOURS, jpeg, label_source, recipe_text, write_labels
+from tests.training.data import COLOURS, jpeg, label_source, recipe_text, write_labels, write_tar
 
 COMMAND = [str(Path(sys.executable).with_name("clipwright")), "train"]
 
@@ -113,29 +112,86 @@ def metrics(folder: Path, name: str) -> list[tuple[str, str]]:
         return [(row["step"], row["value"]) for row in csv.DictReader(file) if row["name"] == name]
 
 
+def measuring(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
+    """Has the next run find that steps take so long."""
+    monkeypatch.setattr("clipwright.training.run.measure_precisions", lambda *_: seconds)
+
+
+@pytest.mark.parametrize(("bf16", "chosen"), [(0.5, "bf16"), (1.5, "fp32")])
+def test_the_faster_precision_is_taken_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bf16: float, chosen: str
+) -> None:
+    measuring(monkeypatch, bf16=bf16, fp32=1.0)
+    recipe = written_recipe(tmp_path, precision="auto")
+    reports: list[StepReport] = []
+    path = run(recipe, tmp_path / "out", RunObserver(on_report=reports.append))
+    assert {report.precision for report in reports} == {chosen}
+    assert load_model(path).provenance["precision"] == chosen
+    assert metrics(tmp_path / "out", "seconds in bf16") == [("0", str(bf16))]
+    explicit = run(recipe, tmp_path / "explicit", None, f"training.precision={chosen}")
+    assert without_provenance(path) == without_provenance(explicit)
+
+
+@pytest.mark.parametrize("begun_in", ["bf16", "fp32"])
+def test_a_run_that_moves_to_another_processor_stays_in_its_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun_in: str
+) -> None:
+    recipe = written_recipe(tmp_path, precision="auto")
+    whole = run(recipe, tmp_path / "whole", None, f"training.precision={begun_in}")
+    measuring(monkeypatch, bf16=0.5 if begun_in == "bf16" else 2.0, fp32=1.0)
+    with pytest.raises(InterruptedRunError):
+        run(recipe, tmp_path / "parts", stop_after(3))
+    monkeypatch.setattr("clipwright.training.run.measure_precisions", None)
+    assert without_provenance(run(recipe, tmp_path / "parts")) == without_provenance(whole)
+    assert metrics(tmp_path / "parts", "seconds in bf16")
+
+
+def test_a_run_that_begins_again_tells_what_was_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measuring(monkeypatch, bf16=2.0, fp32=1.0)
+    recipe = written_recipe(tmp_path, precision="auto", steps=2)
+    for _ in range(2):
+        run(recipe, tmp_path / "out")
+        (tmp_path / "out" / "state.pt").unlink()
+    assert len(metrics(tmp_path / "out", "seconds in bf16")) == 1
+
+
+def test_what_auto_chose_may_be_named_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measuring(monkeypatch, bf16=2.0, fp32=1.0)
+    recipe = written_recipe(tmp_path, precision="auto")
+    with pytest.raises(InterruptedRunError):
+        run(recipe, tmp_path / "out", stop_after(1))
+    with pytest.raises(RecipeError, match="another recipe"):
+        run(recipe, tmp_path / "out", None, "training.precision=bf16")
+    run(recipe, tmp_path / "out", None, "training.precision=fp32")
+
+
+def test_a_model_is_kept_of_a_run_that_is_not_done_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = written_recipe(tmp_path, steps=2000)
+    with pytest.raises(InterruptedRunError):
+        run(recipe, tmp_path / "out", stop_after(5))
+    kept = load_model(tmp_path / "out" / "unfinished.safetensors")
+    assert kept.provenance["unfinished"] == "step 5 of 2,000"
+    assert load_embedder(tmp_path / "out").space_id == kept.space_id()
+    assert "out is in the middle of its training: step 5 of 2,000" in caplog.text
+
+
+def test_the_finished_model_takes_the_place_of_the_unfinished_one(tmp_path: Path) -> None:
+    recipe = written_recipe(tmp_path)
+    with pytest.raises(InterruptedRunError):
+        run(recipe, tmp_path / "out", stop_after(5))
+    provenance = load_model(run(recipe, tmp_path / "out")).provenance
+    assert "unfinished" not in provenance
+    assert not (tmp_path / "out" / "unfinished.safetensors").exists()
+
+
 def test_a_run_that_is_done_is_not_trained_again(tmp_path: Path) -> None:
     recipe = written_recipe(tmp_path)
     first = without_provenance(run(recipe, tmp_path / "out"))
     reports: list[StepReport] = []
     assert without_provenance(run(recipe, tmp_path / "out", RunObserver(on_report=reports.append))) == first
     assert not reports
-
-
-def test_a_run_may_begin_with_a_model_and_keeps_its_vocabulary(tmp_path: Path) -> None:
-    first = load_model(run(written_recipe(tmp_path), tmp_path / "first"))
-    recipe = written_recipe(tmp_path, start_from="first/model.safetensors", learning_rate=1e-12, seed=5)
-    second = load_model(run(recipe, tmp_path / "second"))
-    assert second.tokenizer == first.tokenizer
-    assert second.provenance["started_from"]["space_id"] == first.space_id()
-    for name in ("text.projection.weight", "vision.stem.conv1.weight"):
-        assert np.array_equal(second.weights[name], first.weights[name])
-
-
-def test_a_run_does_not_begin_with_a_model_of_another_config(tmp_path: Path) -> None:
-    recipe = written_recipe(tmp_path, start_from="other.safetensors")
-    save_model(tmp_path / "other.safetensors", tiny_checkpoint())
-    with pytest.raises(RecipeError, match="has another config"):
-        run(recipe, tmp_path / "out")
 
 
 def test_another_recipe_does_not_go_on_with_this_run(tmp_path: Path) -> None:
@@ -166,6 +222,29 @@ def test_more_than_one_broken_in_a_hundred_stops_the_run_with_the_list(tmp_path:
     write_labels(tmp_path / "labels.parquet", 48, broken=(1, 9, 20))
     with pytest.raises(DatasetError, match=r"broken.*training\.max_broken allows 1\.0%.*labels\.parquet row"):
         run(written_recipe(tmp_path), tmp_path / "out")
+
+
+def written_tar(folder: Path, count: int, broken: int) -> Path:
+    """A recipe of a tar in which some texts are in another encoding."""
+    samples: dict[str, bytes] = {}
+    for number in range(count):
+        text = f"a square, no. {number}: café"
+        samples[f"{number}.jpg"] = jpeg(COLOURS["red"], number)
+        samples[f"{number}.txt"] = text.encode("latin-1" if number < broken else "utf-8")
+    write_tar(folder / "pairs.tar", samples)
+    return written_recipe(folder, '[[sources]]\nkind = "webdataset"\npath = "pairs.tar"\nweight = 1.0\n', steps=2)
+
+
+def test_a_text_in_another_encoding_is_skipped_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(written_tar(tmp_path, 16, broken=1), tmp_path / "out")
+    assert "skipped the text of pairs.tar/0.jpg: line 1 is not UTF-8: 0xe9" in caplog.text
+
+
+def test_many_texts_in_another_encoding_stop_the_run_with_the_list(tmp_path: Path) -> None:
+    recipe = written_tar(tmp_path, 16, broken=2)
+    with pytest.raises(DatasetError, match=r"2 of 16 samples are broken .*pairs\.tar/0\.jpg.*pairs\.tar/1\.jpg"):
+        run(recipe, tmp_path / "out")
+    assert run(recipe, tmp_path / "out", None, "training.max_broken=0.2").exists()
 
 
 def test_a_run_stopped_for_broken_samples_goes_on_where_more_are_allowed(tmp_path: Path) -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from clipwright.errors import DatasetError
 from clipwright.inputs.images import open_image
 from clipwright.training.recipe import SourceRecipe
 from clipwright.training.sources import Source, open_source
-from tests.training.data import COLOURS, jpeg, write_captions, write_labels, write_tar
+from tests.training.data import COLOURS, IMAGE, jpeg, write_captions, write_labels, write_tar
 
 
 def source(folder: Path, kind: Any, path: str, **more: Any) -> Source:
@@ -90,13 +92,80 @@ def test_a_csv_joins_the_rows_of_one_image(tmp_path: Path) -> None:
     assert captions_of(opened, 0) == {"red", "a square, red"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_a_csv_is_read_whatever_program_saved_it(tmp_path: Path, encoding: str, line_end: str) -> None:
+    lines = ["image, caption", "a.jpg, a cat", 'b.jpg, "café, ""number"" 2"', "", 'b.jpg,a 12" pizza', "c.jpg,", ""]
+    (tmp_path / "list.csv").write_bytes(line_end.join(lines).encode(encoding))
+    opened = source(tmp_path, "csv", "list.csv")
+    assert [opened.images.name(row) for row in opened.rows] == [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")]
+    assert captions_of(opened, 0) == {"a cat"}
+    assert captions_of(opened, 1) == {'café, "number" 2', 'a 12" pizza'}
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        (
+            b"a.jpg,a cat\nb.jpg,a photo, number 1\n",
+            "line 3 of .*list.csv' has not the 2 fields of the first line but 3; .* double quotes",
+        ),
+        (b'a.jpg,"a\ncat"\nb.jpg,a photo, number 1\n', "line 4 of .* but 3"),
+        (b"a.jpg,a cat\nb.jpg\n", "line 3 of .* but 1"),
+        (b'a.jpg,a cat\nb.jpg,"a dog\nc.jpg,a bird\n', "no CSV from line 3 on: unexpected end of data; are its quotes"),
+        (b'a.jpg,a cat\nb.jpg,"Hello" he said\n', "no CSV from line 3 on: ',' expected after"),
+        (b"a.jpg,a cat\nb.jpg,caf\xe9\n", "cannot be read as CSV: line 3 is not UTF-8: 0xe9 after 'b.jpg,caf'"),
+    ],
+)
+def test_a_csv_that_would_cut_or_garble_a_caption_is_refused_by_its_line(
+    tmp_path: Path, rows: bytes, complaint: str
+) -> None:
+    (tmp_path / "list.csv").write_bytes(b"image,caption\n" + rows)
+    with pytest.raises(DatasetError, match=complaint):
+        source(tmp_path, "csv", "list.csv")
+
+
+def test_the_texts_of_a_folder_are_read_whatever_editor_saved_them_or_named(tmp_path: Path) -> None:
+    texts = {"a": "\ufeffred\rred square".encode(), "b": "vélo".encode("utf-16"), "c": "vélo".encode("latin-1")}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.jpg").write_bytes(jpeg(COLOURS["red"], 0))
+        (tmp_path / f"{name}.txt").write_bytes(text)
+    opened = source(tmp_path, "folder", ".")
+    assert [captions_of(opened, row) for row in opened.rows] == [{"red", "red square"}, {"vélo"}]
+    assert opened.broken == (f"{tmp_path / 'c.txt'}: line 1 is not UTF-8: 0xe9 after 'v'; save it as UTF-8",)
+
+
+def test_a_folder_of_unreadable_texts_alone_says_why_it_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg(COLOURS["red"], 0))
+    (tmp_path / "a.txt").write_bytes("vélo".encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"no pictures with captions; .*a\.txt: line 1 is not UTF-8"):
+        source(tmp_path, "folder", ".")
+
+
+def test_names_and_classes_may_begin_with_a_mark(tmp_path: Path) -> None:
+    write_labels(tmp_path / "a.parquet", 8)
+    (tmp_path / "names.json").write_text(json.dumps({"Grün": ["green"]}), encoding="utf-8-sig")
+    (tmp_path / "classes.json").write_text(json.dumps(["red", "Grün", "blue", "grey"]), encoding="utf-16")
+    opened = source(tmp_path, "parquet", "a.parquet", templates=("{}",), names="names.json", classes="classes.json")
+    assert captions_of(opened, 1) == {"Grün", "green"}
+
+
+def test_a_parquet_file_without_captions_and_labels_is_refused_with_its_columns(tmp_path: Path) -> None:
+    columns = {"image": pa.array([{"bytes": b"", "path": None}], IMAGE), "text": ["a cat"]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match=r"no column 'captions', 'caption' or 'label'; its columns: image .*, text"):
+        source(tmp_path, "parquet", "a.parquet")
+
+
 @pytest.mark.parametrize(
     ("kind", "path", "content", "complaint"),
     [
         ("parquet", "none.parquet", None, "no file matches"),
         ("parquet", "a.parquet", b"no parquet", "cannot be read as Parquet"),
         ("webdataset", "a.tar", b"no tar at all", "cannot be read as an uncompressed tar"),
-        ("csv", "a.csv", b"picture,words\n", "needs the columns 'image' and 'caption'"),
+        ("csv", "a.csv", b"picture,words\n", "needs the columns 'image' and 'caption' .*; it has 'picture', 'words'"),
+        ("csv", "a.csv", b"image;caption\n", "with a comma between; it has 'image;caption'"),
+        ("csv", "a.csv", b"", "needs the columns 'image' and 'caption' .*; it has none"),
         ("folder", "a.file", b"", "is no folder"),
     ],
 )

@@ -25,6 +25,8 @@ _INDEX = ".index.json"
 WEIGHTS_FILES = tuple(f"{name}{end}" for name in {*_OPENCLIP_TENSORS, *_HUGGINGFACE_TENSORS} for end in ("", _INDEX))
 """What any weights that are read here are called."""
 OUR_FILE = "model.safetensors"
+UNFINISHED_FILE = "unfinished.safetensors"
+"""The model of a run that is not done, as it was when the run was last saved."""
 _ENDINGS = (".json", ".safetensors", ".bin", ".model")
 """Of the files in a folder that say what the model is."""
 
@@ -79,8 +81,9 @@ def _read_file(path: Path) -> Checkpoint:
 
 
 def _read_folder(folder: Path) -> Checkpoint:
-    if is_model_file(folder / OUR_FILE):
-        return load_model(folder / OUR_FILE)
+    for name in (OUR_FILE, UNFINISHED_FILE):
+        if is_model_file(folder / name):
+            return load_model(folder / name)
     if _has_only_graphs(folder):
         raise CheckpointError(
             f"{str(folder)!r} holds ready ONNX graphs and no weights, which this needs; classify, similarity and embed"

@@ -20,6 +20,8 @@ from clipwright.inputs.input_spec import InputSpec
 from clipwright.records import read_record, write_record
 
 FORMAT_VERSION = 1
+UNFINISHED = "unfinished"
+"""In the provenance of a model whose training is not done: at which step it stands."""
 _HEADER = "clipwright"
 """The one entry of safetensors' own metadata, whose order would not be the same twice."""
 _TOKENIZER = "tokenizer"
@@ -90,7 +92,7 @@ def load_model(path: Path) -> Checkpoint:
         raise CheckpointError(f"{str(path)!r} lacks its tokenizer")
     tokenizer = tensors.pop(_TOKENIZER).tobytes().decode()
     try:
-        return Checkpoint(
+        checkpoint = Checkpoint(
             config=read_config(header["config"], "config"),
             spec=read_record(InputSpec, header["input_spec"], "input_spec"),
             tokenizer=tokenizer,
@@ -99,6 +101,12 @@ def load_model(path: Path) -> Checkpoint:
         )
     except RecipeError as error:
         raise CheckpointError(f"{str(path)!r} has a header that does not fit: {error}") from error
+    if checkpoint.config.text.sees_padding and checkpoint.spec.padding != "context":
+        raise CheckpointError(
+            f"{str(path)!r} was trained by an earlier clipwright on texts that were padded to their batch, which its"
+            " text tower sees: a text would have another vector in other company; train it again"
+        )
+    return checkpoint
 
 
 def _read_header(text: str, path: Path) -> dict[str, Any]:

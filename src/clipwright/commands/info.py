@@ -12,11 +12,13 @@ from clipwright.checkpoints.load import STARTER
 from clipwright.cli import DONE
 from clipwright.commands.options import SPACING, default_index, json_option
 from clipwright.commands.output import print_json, shown_size, source_fields
+from clipwright.errors import CheckpointError
 
 if TYPE_CHECKING:
     from clipwright.checkpoints.checkpoint import Checkpoint
     from clipwright.checkpoints.onnx_repository import OnnxRepository
     from clipwright.index.index_facts import IndexFacts, RootFacts
+    from clipwright.training.standing import Standing
 
 _SQLITE = b"SQLite format 3\0"
 """How the files of SQLite begin."""
@@ -28,8 +30,8 @@ _SQLITE = b"SQLite format 3\0"
 def command(name: str | None, as_json: bool) -> int:
     """Show what a model is made of, or what an index of photographs holds.
 
-    MODEL is a name or a file, INDEX a file that 'clipwright index' wrote. If none is named: the index in the user's
-    data folder where there is one, else the starter.
+    MODEL is a name, a file or a folder, INDEX a file that 'clipwright index' wrote. If none is named: the index in the
+    user's data folder where there is one, else the starter. Of the folder of a run that is not done: how far it is.
 
     \b
     Examples:
@@ -108,11 +110,21 @@ def _show_model(model: str, as_json: bool) -> int:
     from clipwright.checkpoints.load import load_model, model_path
     from clipwright.checkpoints.onnx_repository import OnnxRepository
     from clipwright.records import write_record
+    from clipwright.training.standing import standing_of_model, standing_without_model
 
-    opened = load_model(model)
+    try:
+        opened = load_model(model)
+    except CheckpointError:
+        standing = standing_without_model(Path(model))
+        if standing is None:
+            raise
+        _show_run(model, standing, as_json)
+        return DONE
+    standing = standing_of_model(model_path(model), opened.provenance)
     towers = _graphs(opened) if isinstance(opened, OnnxRepository) else _weights(opened)
     record: dict[str, Any] = {
         "model": model,
+        **({"run": asdict(standing)} if standing else {}),
         "file": str(model_path(model)),
         "space_id": opened.space_id(),
         **towers,
@@ -122,11 +134,24 @@ def _show_model(model: str, as_json: bool) -> int:
     if as_json:
         print_json(record)
     else:
-        _print_record({key: value for key, value in record.items() if key != "provenance"})
+        shown = {**record, "run": _told(standing)} if standing else record
+        _print_record({key: value for key, value in shown.items() if key != "provenance"})
         origin = {key: value for key, value in opened.provenance.items() if key != "recipe"}
         _print_record({"origin": origin} if origin else {})
         _print_record({"recipe": "in full with --json"} if "recipe" in opened.provenance else {})
     return DONE
+
+
+def _show_run(folder: str, standing: Standing, as_json: bool) -> None:
+    """A run that has kept no model."""
+    if as_json:
+        print_json({"model": None, "run": asdict(standing), "file": folder})
+    else:
+        _print_record({"model": "none yet", "run": _told(standing), "file": folder})
+
+
+def _told(run: Standing) -> str:
+    return f"step {run.step:,} of {run.steps:,}, saved {run.saved}"
 
 
 def _weights(checkpoint: Checkpoint) -> dict[str, Any]:

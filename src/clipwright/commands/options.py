@@ -14,6 +14,7 @@ import click
 
 from clipwright.checkpoints.load import STARTER
 from clipwright.errors import ClipwrightError, LabelError
+from clipwright.inputs.text_files import read_text, text_lines
 
 if TYPE_CHECKING:
     from clipwright.embedding.embedder import Embedder, Pixels
@@ -222,10 +223,9 @@ def read_texts(argument: str) -> list[str]:
     if not is_file:
         return [text.strip() for text in argument.split(",")]
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise LabelError(f"{argument!r} is not UTF-8 text, so it cannot be read as a list") from error
-    return [line.strip() for line in lines if line.strip()]
+        return text_lines(read_text(path))
+    except ValueError as error:
+        raise LabelError(f"{argument!r} cannot be read as a list: {error}") from error
 
 
 def texts_options(command: Command) -> Command:

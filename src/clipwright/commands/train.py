@@ -118,6 +118,7 @@ def _summary(report: StepReport) -> str:
         f"{hours}:{minutes:02}:{seconds:02} left",
         f"loss {report.loss:.3f}",
         f"temperature {1 / report.scale:.4f}",
+        report.precision,
     ]
     if report.broken:
         parts.append(f"{report.broken} broken")

@@ -60,7 +60,7 @@ def calibrate(checkpoint: Checkpoint, tower: Tower) -> dict[str, np.ndarray]:
     """
     from clipwright.embedding.backends.onnx import open_in_memory
 
-    packed = tower == "text" and checkpoint.config.text.causal
+    packed = tower == "text" and not checkpoint.config.text.sees_padding
     if tower == "image":
         graph = image_graph(checkpoint.config, checkpoint.weights, Probing())
         batches = _picture_batches(checkpoint)

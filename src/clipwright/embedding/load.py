@@ -10,6 +10,7 @@ from typing import Literal
 
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.load import load_model
+from clipwright.checkpoints.model_file import UNFINISHED
 from clipwright.checkpoints.onnx_repository import OnnxRepository
 from clipwright.embedding.backend import Backend, BackendName, Precision
 from clipwright.embedding.cache import ModelCache, Shelf
@@ -111,6 +112,8 @@ def embedder_on(
     strict_length: bool = False,
 ) -> Embedder:
     """The embedder of a model whose towers run on this backend."""
+    if UNFINISHED in model.provenance:
+        logger.warning("%s is in the middle of its training: %s", name, model.provenance[UNFINISHED])
     return Embedder(
         name=name,
         space_id=space_id,

@@ -10,6 +10,7 @@ import numpy as np
 
 from clipwright.errors import DatasetError
 from clipwright.inputs.parquet_images import ParquetImages, held_out
+from clipwright.inputs.text_files import read_text
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ def open_dataset(
     name = f"{path.parent.name}/{path.stem}"
     if captions is not None:
         return CaptionedImages(name, table, chosen, [captions[row] for row in chosen])
+    labels = np.asarray(table.labels(), np.int64)[chosen]
     names = class_names or table.class_names
     if names is None:
         raise DatasetError(f"{str(path)!r} has no class names in its metadata; give them with --labels FILE.json")
-    labels = np.asarray(table.labels(), np.int64)[chosen]
     if labels.min() < 0 or labels.max() >= len(names):
         raise DatasetError(f"labels reach from {labels.min()} to {labels.max()}, but {len(names)} names are given")
     return LabelledImages(name, table, chosen, labels, names)
@@ -70,7 +71,7 @@ def open_dataset(
 def read_class_names(path: Path) -> list[str]:
     """Class names from JSON: a list, or a table whose values are names or lists of names, the first of which counts."""
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{str(path)!r} cannot be read as JSON: {error}") from error
     values = list(table.values()) if isinstance(table, dict) else table

@@ -37,6 +37,7 @@ def _evaluator(name: str, dataset: LabelledImages | CaptionedImages) -> Evaluato
             spec=trainee.tokenizer.spec,
             tokenizer=trainee.tokenizer,
             backend=TorchBackend(trainee.model),
+            bias=None if trainee.model.logit_bias is None else trainee.model.logit_bias.item(),
         )
         for metric, value in evaluate(embedder, dataset).metrics.items():
             yield f"{name} {metric}", value.value

@@ -201,7 +201,7 @@ class _Batch:
             tokens = Tokenizer(checkpoint.tokenizer, checkpoint.spec).encode(CAPTIONS)
             texts, length = tokens.ids.shape
             different = texts * length
-            if config.text.causal:
+            if not config.text.sees_padding:
                 packed = pack_texts(tokens.ids, tokens.ends)
                 length, different = packed["nodes"].shape[1], len(packed["tokens"])
             arithmetic = text_multiply_adds(config, texts, length, different)

@@ -40,8 +40,8 @@ class InputSpec:
     text_cleaning: TextCleaning = "lower"
     padding: Literal["longest", "context"] = "longest"
     """What a batch of texts is padded to: its longest, or the whole context (for towers that see the padding)."""
-    start_id: int | None
-    """None: texts have no start token (SigLIP)."""
+    start_id: int | None = None
+    """None: texts have no start token (SigLIP). A model file says so by leaving it out."""
     end_id: int
     pad_id: int
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from clipwright.inputs.input_spec import InputSpec
 
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 _LARGEST_RESIZE = 64_000_000
 """Pixels. A very long picture would grow past this on the way to its middle square; it is cut before it is resized."""
 
@@ -18,7 +18,7 @@ def prepare_image(image: Image.Image, spec: InputSpec) -> np.ndarray:
     Equal to the byte to torchvision's Resize and CenterCrop on a Pillow image (OpenAI's transform) where spec says
     'shortest' and 'round', and to the image processors of Hugging Face with 'floor' and with 'squash'.
     """
-    size, resample = spec.image_size, _FILTERS[spec.interpolation]
+    size, resample = spec.image_size, FILTERS[spec.interpolation]
     if spec.resize == "squash":
         return np.asarray(image.resize((size, size), resample))
     if spec.resize == "longest":
@@ -44,7 +44,7 @@ def _fit_inside(image: Image.Image, spec: InputSpec) -> np.ndarray:
     width, height = (max(1, round(side / (long / size))) for side in image.size)  # rounds as OpenCLIP does
     canvas = Image.new("RGB", (size, size), spec.fill)
     canvas.paste(
-        image.resize((width, height), _FILTERS[spec.interpolation]), ((size - width) // 2, (size - height) // 2)
+        image.resize((width, height), FILTERS[spec.interpolation]), ((size - width) // 2, (size - height) // 2)
     )
     return np.asarray(canvas)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clipwright.errors import DatasetError
 from clipwright.inputs.image_names import image_suffixes
+from clipwright.inputs.text_files import decode_text, text_lines
 
 _TEXT_SUFFIXES = (".txt", ".json", ".cls")
 
@@ -29,22 +30,29 @@ class TarImages:
     """The samples of tar files, in the order of the files: pictures by number, with captions or with labels.
 
     captions holds the captions of every sample, or None where the samples have labels instead. Samples that lack a
-    picture or a text are left out. Raises DatasetError where a file is no tar, or captions and labels are mixed.
+    picture or a text are left out, and so are those whose text cannot be read, which broken names with the reason.
+    Raises DatasetError where a file is no tar, names a member twice, or mixes captions and labels.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._members: list[_Member] = []
         captions: list[list[str]] = []
         self.labels: list[int] = []
+        self.broken: list[str] = []
         for path in paths:
             for member, texts in _read_index(path):
                 if ".cls" in texts:
                     self.labels.append(_label(texts[".cls"], member))
-                elif (lines := _captions(texts)) is not None:
-                    captions.append(lines)
-                else:
+                    self._members.append(member)
                     continue
-                self._members.append(member)
+                try:
+                    lines = _captions(texts)
+                except ValueError as error:
+                    self.broken.append(f"the text of {member.tar.name}/{member.name}: {error}")
+                    continue
+                if lines:
+                    captions.append(lines)
+                    self._members.append(member)
         if captions and self.labels:
             raise DatasetError(f"{str(paths[0])!r} and its fellows mix captions and labels; make them two sources")
         self.captions = None if self.labels else captions
@@ -66,6 +74,7 @@ def _read_index(path: Path) -> list[tuple[_Member, dict[str, bytes]]]:
     """The pictures of one tar with the texts of the same key, in the order of the file."""
     pictures: dict[str, _Member] = {}
     texts: dict[str, dict[str, bytes]] = {}
+    met: set[str] = set()
     try:
         with tarfile.open(path, "r:") as tar:
             for info in tar:
@@ -74,9 +83,17 @@ def _read_index(path: Path) -> list[tuple[_Member, dict[str, bytes]]]:
                 folder, _, base = info.name.rpartition("/")
                 stem, _, ending = base.partition(".")
                 key, suffix = f"{folder}/{stem}", f".{ending.lower()}"
+                if suffix not in image_suffixes() and suffix not in _TEXT_SUFFIXES:
+                    continue
+                if key + suffix in met:
+                    raise DatasetError(
+                        f"{str(path)!r} holds {info.name!r} twice, so it cannot be told which picture has which text;"
+                        " give each sample a key of its own, or pack the samples into tars that repeat none"
+                    )
+                met.add(key + suffix)
                 if suffix in image_suffixes():
                     pictures.setdefault(key, _Member(path, info.name, info.offset_data, info.size))
-                elif suffix in _TEXT_SUFFIXES:
+                else:
                     file = tar.extractfile(info)
                     texts.setdefault(key, {})[suffix] = file.read() if file else b""
     except (tarfile.TarError, OSError) as error:
@@ -84,19 +101,17 @@ def _read_index(path: Path) -> list[tuple[_Member, dict[str, bytes]]]:
     return [(member, texts[key]) for key, member in pictures.items() if key in texts]
 
 
-def _captions(texts: dict[str, bytes]) -> list[str] | None:
+def _captions(texts: dict[str, bytes]) -> list[str]:
+    """The captions in a sample's text, which may be none. Raises ValueError where it cannot be read."""
     if ".txt" in texts:
-        lines = [line.strip() for line in texts[".txt"].decode("utf-8", "replace").splitlines()]
-        return [line for line in lines if line] or None
-    try:
-        caption = json.loads(texts[".json"])["caption"]
-    except (KeyError, ValueError, TypeError):
-        return None
-    return [caption] if isinstance(caption, str) and caption.strip() else None
+        return text_lines(decode_text(texts[".txt"]))
+    table = json.loads(decode_text(texts[".json"]))
+    caption = table.get("caption") if isinstance(table, dict) else None
+    return [caption] if isinstance(caption, str) and caption.strip() else []
 
 
 def _label(text: bytes, member: _Member) -> int:
     try:
-        return int(text)
+        return int(decode_text(text))
     except ValueError as error:
         raise DatasetError(f"{member.tar.name}/{member.name} has a label that is no number: {text[:20]!r}") from error

@@ -110,6 +110,11 @@ class TextTransformerConfig:
         _check_positive(self, "context_length", "vocab_size")
         _check_transformer(self)
 
+    @property
+    def sees_padding(self) -> bool:
+        """Whether what pads a text changes its features, so that texts have to fill the whole context."""
+        return not self.causal or self.pool == "last"
+
 
 VisionConfig = VisionTransformerConfig | ResNetConfig
 

@@ -13,7 +13,7 @@ from clipwright.model.text_transformer import TextTransformer
 from clipwright.model.vision_transformer import VisionTransformer
 
 INITIAL_TEMPERATURE = 0.07
-INITIAL_BIAS = -10.0
+SIGMOID_TEMPERATURE, INITIAL_BIAS = 0.1, -10.0
 """Zhai et al. 2023, §3.2: at first nearly every pair is taken for a mismatch."""
 
 
@@ -32,8 +32,10 @@ class DualEncoder(nn.Module):
         else:
             self.vision = VisionTransformer(config.vision, config.embed_dim)
         self.text = TextTransformer(config.text, config.embed_dim)
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))
-        self.logit_bias = nn.Parameter(torch.tensor(INITIAL_BIAS)) if config.scores == "sigmoid" else None
+        by_pairs = config.scores == "sigmoid"
+        temperature = SIGMOID_TEMPERATURE if by_pairs else INITIAL_TEMPERATURE
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
+        self.logit_bias = nn.Parameter(torch.tensor(INITIAL_BIAS)) if by_pairs else None
 
     def image_features(self, pixels: Tensor) -> Tensor:
         """Pixels (B, 3, S, S), prepared as InputSpec says, to features (B, embed_dim), not of unit length."""

@@ -12,8 +12,9 @@ from clipwright.model.transformer import Block, initialise_blocks
 class TextTransformer(nn.Module):
     """Tokens (B, L) to features (B, embed_dim), read where each text ends, or at the last place.
 
-    In a causal tower a token sees only those before it, so whatever pads a text behind its end changes nothing: L may
-    be any length up to the context that holds the longest text of the batch. Else texts fill the whole context.
+    In a causal tower that is read at each text's end, whatever pads a text behind it changes nothing: L may be any
+    length up to the context that holds the longest text of the batch. Else (config.sees_padding) texts fill the whole
+    context.
     """
 
     def __init__(self, config: TextTransformerConfig, embed_dim: int) -> None:

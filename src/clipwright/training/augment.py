@@ -8,23 +8,30 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from clipwright.inputs.input_spec import InputSpec
+from clipwright.inputs.preprocess import FILTERS
 from clipwright.training.recipe import AugmentRecipe
 
 
 def augment(
-    image: Image.Image, size: int, recipe: AugmentRecipe, squeezed_from: Sequence[float], random: np.random.Generator
+    image: Image.Image,
+    size: int,
+    recipe: AugmentRecipe,
+    squeezed_from: Sequence[float],
+    random: np.random.Generator,
+    spec: InputSpec,
 ) -> np.ndarray:
-    """A random view of the picture, (size, size, 3) uint8.
+    """A random view of the picture, (size, size, 3) uint8, resized as the model's spec says.
 
     Where pictures were squeezed into squares, squeezed_from holds the shapes (width by height) that they may have had.
-    One is drawn and the crop is taken in that shape, so that what is in it stands at its true width and height.
-    Crops as Szegedy et al. 2015, §6.
+    One is drawn and the crop is taken in that shape, so that what is in it stands at its true width and height; but not
+    for a model that sees every picture squeezed. Crops as Szegedy et al. 2015, §6.
     """
     shape = image.width / image.height
     if squeezed_from:
         shape = squeezed_from[int(random.integers(len(squeezed_from)))]
-    box = _crop_box(image.size, shape, recipe, random)
-    view = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    box = _crop_box(image.size, 1.0 if spec.resize == "squash" else shape, recipe, random)
+    view = image.resize((size, size), FILTERS[spec.interpolation], box=box)
     if random.random() < recipe.flip:
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return np.asarray(view)

@@ -106,7 +106,7 @@ class BatchMaker:
                 position = self._plan.stand_in(source_number, step, place, attempt)
                 continue
             caption = source.captions.draw(row, random)
-            square = augment(image, size, self._recipe, source.squeezed_from, random)
+            square = augment(image, size, self._recipe, source.squeezed_from, random, self._tokenizer.spec)
             factors = draw_colour_factors(self._recipe, random)
             return _Sample(square, factors, caption, source.captions.true_names(row), tuple(broken))
         raise DatasetError(f"{_MOST_STAND_INS} broken samples in a row, the last {broken[-1]}; is the data complete?")

@@ -1,4 +1,7 @@
-"""The contrastive loss (Radford et al. 2021, §2.3 and figure 3), with several true captions where labels made them."""
+"""The contrastive losses: softmax (Radford et al. 2021, §2.3, figure 3) and sigmoid (Zhai et al. 2023, §3.2).
+
+Both know several true captions of a picture, where labels made them.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,23 @@ def matching_loss(logits: Tensor, matches: Tensor) -> Tensor:
     by_image = F.cross_entropy(logits, by_image_targets)
     by_text = F.cross_entropy(logits.T, by_text_targets.T)
     return (by_image + by_text) / 2
+
+
+def sigmoid_loss(
+    image_features: Tensor, text_features: Tensor, logit_scale: Tensor, logit_bias: Tensor, matches: Tensor
+) -> Tensor:
+    """Each pair of the batch by itself: is the caption true of the picture? The sum over pairs, for each picture.
+
+    Arguments as for contrastive_loss; logit_bias: (), what is added to scaled similarities. Zhai et al. 2023,
+    algorithm 1, with every true caption a match. In float32 whatever the towers compute in: the pairs that do not match
+    are many, and their errors add up.
+    """
+    with torch.autocast(image_features.device.type, enabled=False):
+        images = F.normalize(image_features.float(), dim=-1)
+        texts = F.normalize(text_features.float(), dim=-1)
+        logits = logit_scale.float().exp() * images @ texts.T + logit_bias.float()
+        signs = 2 * matches.float() - 1
+        return -F.logsigmoid(signs * logits).sum() / len(logits)
 
 
 def cap_temperature(logit_scale: Tensor, largest_scale: float = 100.0) -> None:

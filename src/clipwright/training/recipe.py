@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from clipwright.checkpoints.checkpoint import TOWER_KINDS
 from clipwright.errors import RecipeError
+from clipwright.inputs.text_files import read_text
 from clipwright.model.config import ModelConfig, VisionTransformerConfig
 from clipwright.records import read_record, write_record
 
@@ -109,10 +110,12 @@ class TrainingRecipe:
     """Largest norm of all gradients together."""
     seed: int = 0
     start_from: str | None = None
-    """A model of the same config whose weights and vocabulary the run begins with: 'starter', or the path of a model
-    file from the recipe's folder. None: random weights, and a vocabulary learned from the captions."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """bf16: matrix products and convolutions in bfloat16 (autocast); weights and loss stay float32."""
+    """A model of the same config whose weights, vocabulary and input spec the run begins with: the path of a file or
+    folder from the recipe's folder, or any other name that --model takes. None: random weights, and a vocabulary
+    learned from the captions."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16: matrix products and convolutions in bfloat16 (autocast); weights and loss stay float32. auto: what is
+    faster when the run begins; a run that is gone on with stays with it."""
     image_sizes: tuple[ImageSizeStep, ...] = ()
     """Smaller pictures early make the first epochs cheaper (Tan and Le 2021, §4.2); empty: the model's own size."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -178,14 +181,21 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ValueError("a recipe needs at least one entry in sources")
-        vision = self.config.vision
-        for step in self.training.image_sizes:
+        if self.config.text.context_length < 3:
+            raise ValueError("config.text.context_length must be at least 3: start, one token and end")
+        vision, sizes = self.config.vision, self.training.image_sizes
+        for step in sizes:
             if step.image_size > vision.image_size:
                 raise ValueError(f"image_sizes may not exceed the model's image_size {vision.image_size}")
             if isinstance(vision, VisionTransformerConfig) and step.image_size != vision.image_size:
                 raise ValueError("image_sizes need a resnet: a vision transformer reads one size only")
             if step.image_size % 32:
                 raise ValueError(f"image_sizes must be multiples of 32, not {step.image_size}")
+        if sizes and (sizes[-1].image_size != vision.image_size or sizes[-1].start >= 1):
+            raise ValueError(
+                f"the last of image_sizes must be the model's own, {vision.image_size}, and start before 1;"
+                " it is the size that the model will be used with"
+            )
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -194,7 +204,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises RecipeError naming the key that is unknown, missing or of a wrong type.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path))
     except FileNotFoundError as error:
         raise RecipeError(f"no recipe at {str(path)!r}") from error
     except (OSError, ValueError) as error:

@@ -33,6 +33,10 @@ class StepReport:
     seconds_left: float
     broken: int
     """Samples so far that could not be read."""
+    precision: str
+    """In which the step computes: "bf16" or "fp32"."""
+    bias: float | None = None
+    """What is added to scaled similarities, with scores of the kind "sigmoid"."""
 
 
 class MetricsLog:
@@ -47,12 +51,12 @@ class MetricsLog:
         except ImportError as error:
             raise MissingExtraError("training", "train") from error
         path = folder / METRICS_FILE
-        kept = [row for row in _read_rows(path) if int(row[0]) <= step]
+        kept = [row for row in read_metrics(path) if int(row[0]) <= step] if step else []
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([["step", "name", "value"], *kept])
         self._file = path.open("a", newline="", encoding="utf-8")
         self._csv = csv.writer(self._file)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else 0)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         self._csv.writerows([[step, name, f"{value:.6g}"] for name, value in values.items()])
@@ -70,7 +74,7 @@ class MetricsLog:
         self._board.close()
 
 
-def _read_rows(path: Path) -> list[list[str]]:
+def read_metrics(path: Path) -> list[list[str]]:
     """The rows of a metrics file; a last line that was cut off by a kill is left out."""
     if not path.exists():
         return []

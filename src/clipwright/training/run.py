@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,32 @@ import torch
 
 from clipwright.atomic import remove_leftovers
 from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json
-from clipwright.checkpoints.load import MODEL_FILE, STARTER, load_checkpoint
-from clipwright.checkpoints.model_file import save_model
+from clipwright.checkpoints.folder import UNFINISHED_FILE
+from clipwright.checkpoints.load import MODEL_FILE
+from clipwright.checkpoints.model_file import UNFINISHED, save_model
 from clipwright.errors import DatasetError, InterruptedRunError, RecipeError
-from clipwright.inputs.input_spec import InputSpec
-from clipwright.inputs.tokenizer import Tokenizer, end_ids, train_tokenizer
+from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.model.dual_encoder import DualEncoder
 from clipwright.model.weights import build_model, weights_of
 from clipwright.training.batches import Batch, BatchMaker
+from clipwright.training.beginning import input_spec, learn_tokenizer, read_start
 from clipwright.training.optimizer import build_optimizer, learning_rate
 from clipwright.training.plan import Plan
+from clipwright.training.precision import Precision, faster, measure_precisions, to_training_memory
 from clipwright.training.recipe import Recipe, TrainingRecipe, recipe_table
 from clipwright.training.report import MetricsLog, StepReport
 from clipwright.training.sources import Source, open_source
-from clipwright.training.state import Progress, read_state, restore_state, save_state
+from clipwright.training.state import (
+    Progress,
+    check_recipe,
+    read_state,
+    recorded_recipe,
+    recorded_spec,
+    restore_state,
+    save_state,
+)
 from clipwright.training.step import StepResult, to_device, train_step
 
-_LEARNED_CAPTIONS = 1_000_000
-"""The vocabulary is learned from at most so many captions."""
 _FREE_KEYS = ("workers", "threads", "device", "max_broken", "log_every", "checkpoint_every", "evaluate_every")
 """What a resumed run may change: it decides how the run is carried out, not what it makes."""
 _KEPT_REASONS = 20
@@ -96,12 +103,13 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _train(
     recipe: Recipe, recipe_folder: Path, out: Path, evaluators: Sequence[Evaluator], observer: RunObserver
 ) -> Path:
-    settings = recipe.training
     run = _open_run(recipe, recipe_folder, out)
-    model, progress = run.trainee.model, run.progress
+    settings, model, progress = run.settings, run.trainee.model, run.progress
     sizes = [_image_size(step, recipe) for step in range(settings.steps)]
     stream = run.batches.stream(sizes, progress.step, settings.workers)
     with contextlib.closing(stream), MetricsLog(out, progress.step) as log:
+        if progress.step == 0:
+            log.write(0, {f"seconds in {precision}": seconds for precision, seconds in run.measured.items()})
         clock = _Clock(settings, progress)
         for batch in clock.time_waits(stream):
             model.train()
@@ -128,7 +136,7 @@ def _train(
                 run.save()
             if stopping:
                 raise InterruptedRunError(f"stopped after step {progress.step}; the same command goes on from there")
-    return _save_model(recipe, run)
+    return run.finish()
 
 
 @dataclass(frozen=True)
@@ -136,25 +144,67 @@ class _Run:
     """A run as it stands, new or gone on with."""
 
     folder: Path
+    recipe: Recipe
+    """As it was written."""
+    settings: TrainingRecipe
+    """Its training, with the precision that was chosen."""
+    measured: Mapping[Precision, float]
+    """Seconds of a step in each precision, where that was measured in this sitting."""
     device: torch.device
     trainee: Trainee
     optimizer: torch.optim.Optimizer
     batches: BatchMaker
     progress: Progress
-    start: Checkpoint | None
-    """The model that the run began with, where the recipe names one."""
+    started_from: Mapping[str, Any] | None
+    """Provenance of the model that the run began with, where the recipe names one."""
     identity: str
 
     def save(self) -> None:
-        document = self.trainee.tokenizer.document
-        save_state(self.folder, self.trainee.model, self.optimizer, self.progress, self.identity, document)
+        """What resuming needs, and while the run is not done, the model as it is."""
+        save_state(
+            self.folder, self.trainee.model, self.optimizer, self.progress, self.identity, self.trainee.tokenizer
+        )
+        step, steps = self.progress.step, self.settings.steps
+        if step < steps:
+            self._save_model(UNFINISHED_FILE, {UNFINISHED: f"step {step:,} of {steps:,}", "step": step})
+
+    def finish(self) -> Path:
+        """The path of the model."""
+        path = self._save_model(MODEL_FILE, {})
+        (self.folder / UNFINISHED_FILE).unlink(missing_ok=True)
+        return path
+
+    def _save_model(self, name: str, standing: dict[str, Any]) -> Path:
+        model = self.recipe.model
+        provenance: dict[str, Any] = {
+            "name": model.name,
+            **standing,
+            "licence": model.licence,
+            "data": list(model.data),
+            "recipe": recipe_table(self.recipe),
+            "precision": self.settings.precision,
+            "samples": self.progress.step * self.settings.batch_size,
+            "training_seconds": round(self.progress.seconds),
+            "torch": torch.__version__,
+        }
+        if self.started_from is not None:
+            provenance["started_from"] = self.started_from
+        checkpoint = Checkpoint(
+            config=self.recipe.config,
+            spec=self.trainee.tokenizer.spec,
+            tokenizer=self.trainee.tokenizer.document,
+            weights=weights_of(self.trainee.model),
+            provenance=provenance,
+        )
+        save_model(self.folder / name, checkpoint)
+        return self.folder / name
 
 
 def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:
-    settings = recipe.training
-    device = _choose_device(settings)
+    device = _choose_device(recipe.training)
     sources = [open_source(source, recipe_folder) for source in recipe.sources]
-    start = _read_start(recipe, recipe_folder)
+    _check_texts(sources, recipe.training)
+    start = read_start(recipe, recipe_folder)
     state = read_state(out)
     if state is not None:
         document = state["tokenizer"]
@@ -162,18 +212,50 @@ def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:
         document = start.tokenizer
     else:
         document = learn_tokenizer(recipe, sources)
-    tokenizer = Tokenizer(document, input_spec(recipe, document))
+    spec = input_spec(recipe.config, document, start)
+    settings, measured = _with_precision(recipe, state, device)
+    identity = _identity(replace(recipe, training=settings))
+    if state is not None:
+        check_recipe(state, identity, out)
+        spec = recorded_spec(state, spec, recipe.config, out)
 
     torch.manual_seed(settings.seed)
     model = DualEncoder(recipe.config) if start is None else build_model(start.config, start.weights)
-    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
+    model = to_training_memory(model, device)
     optimizer = build_optimizer(model, settings)
-    identity = _identity(recipe)
-    progress = Progress() if state is None else restore_state(state, out, model, optimizer, identity)
+    progress = Progress() if state is None else restore_state(state, model, optimizer)
 
+    tokenizer = Tokenizer(document, spec)
     plan = Plan(sources, settings.batch_size, settings.seed)
     batches = BatchMaker(sources, plan, recipe.augment, tokenizer)
-    return _Run(out, device, Trainee(model, tokenizer), optimizer, batches, progress, start, identity)
+    return _Run(
+        folder=out,
+        recipe=recipe,
+        settings=settings,
+        measured=measured,
+        device=device,
+        trainee=Trainee(model, tokenizer),
+        optimizer=optimizer,
+        batches=batches,
+        progress=progress,
+        started_from=None if start is None else {"space_id": start.space_id(), **start.provenance},
+        identity=identity,
+    )
+
+
+def _with_precision(
+    recipe: Recipe, state: dict[str, Any] | None, device: torch.device
+) -> tuple[TrainingRecipe, Mapping[Precision, float]]:
+    """The recipe's training with "auto" made what the run was begun in, or what is faster; and what was measured."""
+    settings, measured = recipe.training, dict[Precision, float]()
+    if settings.precision != "auto":
+        return settings, measured
+    if state is not None:
+        chosen = recorded_recipe(state)["training"]["precision"]
+    else:
+        measured = measure_precisions(recipe.config, settings, device)
+        chosen = faster(measured)
+    return replace(settings, precision=chosen), measured
 
 
 class _Clock:
@@ -217,6 +299,8 @@ class _Clock:
             learning_rate=rate,
             samples_per_second=speed * self._settings.batch_size,
             waited=self._waited / seconds,
+            precision=self._settings.precision,
+            bias=result.bias,
             seconds_left=(steps - progress.step) / speed,
             broken=progress.broken,
         )
@@ -225,8 +309,9 @@ class _Clock:
 
 
 def _values(report: StepReport) -> dict[str, float]:
-    names = ("loss", "scale", "gradient_norm", "learning_rate", "samples_per_second", "waited", "broken")
-    return {name: float(getattr(report, name)) for name in names}
+    names = ("loss", "scale", "bias", "gradient_norm", "learning_rate", "samples_per_second", "waited", "broken")
+    values = {name: getattr(report, name) for name in names}
+    return {name: float(value) for name, value in values.items() if value is not None}
 
 
 def _choose_device(settings: TrainingRecipe) -> torch.device:
@@ -236,37 +321,6 @@ def _choose_device(settings: TrainingRecipe) -> torch.device:
     if settings.device == "cuda" and found != "cuda":
         raise RecipeError("training.device is 'cuda', but torch finds no CUDA here; take 'auto' or 'cpu'")
     return torch.device(found if settings.device == "auto" else settings.device)
-
-
-def _read_start(recipe: Recipe, folder: Path) -> Checkpoint | None:
-    """The model that the run begins with, where the recipe names one."""
-    name = recipe.training.start_from
-    if name is None:
-        return None
-    start = load_checkpoint(name if name == STARTER else folder / name)
-    if start.config != recipe.config:
-        raise RecipeError(
-            f"training.start_from {name!r} has another config than the recipe; 'clipwright info' shows it"
-        )
-    return start
-
-
-def learn_tokenizer(recipe: Recipe, sources: Sequence[Source]) -> str:
-    """The document of the byte-pair tokenizer that a recipe's captions give."""
-    captions = itertools.chain.from_iterable(source.captions.corpus() for source in sources)
-    return train_tokenizer(itertools.islice(captions, _LEARNED_CAPTIONS), recipe.config.text.vocab_size)
-
-
-def input_spec(recipe: Recipe, document: str) -> InputSpec:
-    """How the model of a recipe reads pictures, and texts with this tokenizer."""
-    start, end = end_ids(document)
-    return InputSpec(
-        image_size=recipe.config.vision.image_size,
-        context_length=recipe.config.text.context_length,
-        start_id=start,
-        end_id=end,
-        pad_id=0,
-    )
 
 
 def _image_size(step: int, recipe: Recipe) -> int:
@@ -287,6 +341,14 @@ def _identity(recipe: Recipe) -> str:
     return canonical_json(table).decode()
 
 
+def _check_texts(sources: Sequence[Source], settings: TrainingRecipe) -> None:
+    """Logs samples whose text cannot be read, and raises DatasetError where they are too large a share."""
+    broken = [reason for source in sources for reason in source.broken]
+    _check_share(broken, len(broken), len(broken) + sum(map(len, sources)), settings)
+    for reason in broken:
+        logger.warning("skipped %s", reason)
+
+
 def _count_broken(batch: Batch, settings: TrainingRecipe, run: _Run) -> None:
     """Logs samples that could not be read, and stops the run where they are too large a share."""
     progress = run.progress
@@ -295,34 +357,17 @@ def _count_broken(batch: Batch, settings: TrainingRecipe, run: _Run) -> None:
     progress.broken_names += [reason for reason in batch.broken if len(progress.broken_names) < _KEPT_REASONS]
     for reason in batch.broken:
         logger.warning("skipped %s", reason)
-    if progress.broken > max(1, settings.max_broken * progress.samples_read):  # one alone is no share yet
+    try:
+        _check_share(progress.broken_names, progress.broken, progress.samples_read, settings)
+    except DatasetError:
         run.save()
-        share = progress.broken / progress.samples_read
+        raise
+
+
+def _check_share(reasons: Sequence[str], broken: int, read: int, settings: TrainingRecipe) -> None:
+    """Raises DatasetError where more samples are broken than training.max_broken allows; one alone is no share yet."""
+    if broken > max(1, settings.max_broken * read):
         raise DatasetError(
-            f"{progress.broken} of {progress.samples_read} samples are broken ({share:.1%}; training.max_broken allows "
-            f"{settings.max_broken:.1%}): {'; '.join(progress.broken_names)}"
+            f"{broken} of {read} samples are broken ({broken / read:.1%}; training.max_broken allows"
+            f" {settings.max_broken:.1%}): {'; '.join(reasons[:_KEPT_REASONS])}"
         )
-
-
-def _save_model(recipe: Recipe, run: _Run) -> Path:
-    path = run.folder / MODEL_FILE
-    provenance: dict[str, Any] = {
-        "name": recipe.model.name,
-        "licence": recipe.model.licence,
-        "data": list(recipe.model.data),
-        "recipe": recipe_table(recipe),
-        "samples": run.progress.step * recipe.training.batch_size,
-        "training_seconds": round(run.progress.seconds),
-        "torch": torch.__version__,
-    }
-    if run.start is not None:
-        provenance["started_from"] = {"space_id": run.start.space_id(), **run.start.provenance}
-    checkpoint = Checkpoint(
-        config=recipe.config,
-        spec=run.trainee.tokenizer.spec,
-        tokenizer=run.trainee.tokenizer.document,
-        weights=weights_of(run.trainee.model),
-        provenance=provenance,
-    )
-    save_model(path, checkpoint)
-    return path

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from clipwright.errors import DatasetError
 from clipwright.inputs.image_names import image_suffixes
 from clipwright.inputs.parquet_images import ParquetImages, held_out
 from clipwright.inputs.tar_images import TarImages
+from clipwright.inputs.text_files import read_text, text_lines
 from clipwright.training.recipe import SourceRecipe
 
 
@@ -143,6 +145,8 @@ class Source:
     weight: float
     squeezed_from: tuple[float, ...] = ()
     """Shapes (width by height) that the pictures may have had before they were squeezed; empty: they were not."""
+    broken: tuple[str, ...] = ()
+    """Samples whose text cannot be read, each with its reason; they are not among the rows."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -156,6 +160,7 @@ def open_source(recipe: SourceRecipe, folder: Path) -> Source:
     images: Images
     own: Sequence[Sequence[str]] | None = None
     labels: Sequence[int] = ()
+    broken: Sequence[str] = ()
     if recipe.kind == "parquet":
         if len(files) != 1:
             raise DatasetError(f"{recipe.path!r} matches {len(files)} files; give each Parquet file its own source")
@@ -165,11 +170,14 @@ def open_source(recipe: SourceRecipe, folder: Path) -> Source:
         classes = classes or table.class_names
     elif recipe.kind == "webdataset":
         images = tars = TarImages(files)
-        own, labels = tars.captions, tars.labels
+        own, labels, broken = tars.captions, tars.labels, tars.broken
+    elif recipe.kind == "folder":
+        images, own, broken = _read_folder(files[0])
     else:
-        images, own = _read_folder(files[0]) if recipe.kind == "folder" else _read_csv(files[0])
+        images, own = _read_csv(files[0])
     if not len(images):
-        raise DatasetError(f"{recipe.path!r} holds no pictures with captions")
+        first = f"; the first text that cannot be read: {broken[0]}" if broken else ""
+        raise DatasetError(f"{recipe.path!r} holds no pictures with captions{first}")
     captions: Captions
     if own is not None:
         captions = OwnCaptions(own)
@@ -183,7 +191,7 @@ def open_source(recipe: SourceRecipe, folder: Path) -> Source:
     rows = np.flatnonzero(usable)
     if not len(rows):
         raise DatasetError(f"{recipe.path!r} has no row with a caption or a label that may be trained on")
-    return Source(images, captions, rows, recipe.weight, recipe.squeezed_from)
+    return Source(images, captions, rows, recipe.weight, recipe.squeezed_from, tuple(broken))
 
 
 def _find_files(pattern: str, folder: Path) -> list[Path]:
@@ -209,35 +217,60 @@ def _read_classes(path: Path) -> list[str]:
 
 def _read_json(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{str(path)!r} cannot be read as JSON: {error}") from error
 
 
-def _read_folder(folder: Path) -> tuple[FileImages, list[list[str]]]:
-    """Pictures with a text file of the same stem beside them, one caption a line."""
+def _read_folder(folder: Path) -> tuple[FileImages, list[list[str]], list[str]]:
+    """Pictures with a text file of the same stem beside them, one caption a line; and the texts that are none."""
     if not folder.is_dir():
         raise DatasetError(f"{str(folder)!r} is no folder")
-    paths, captions = [], []
+    paths, captions, broken = [], [], []
     for path in sorted(folder.rglob("*")):
         text = path.with_suffix(".txt")
         if path.suffix.lower() in image_suffixes() and text.is_file():
-            lines = [line.strip() for line in text.read_text(encoding="utf-8", errors="replace").splitlines()]
-            lines = [line for line in lines if line]
+            try:
+                lines = text_lines(read_text(text))
+            except ValueError as error:
+                broken.append(f"{text}: {error}")
+                continue
             if lines:
                 paths.append(path)
                 captions.append(lines)
-    return FileImages(paths), captions
+    return FileImages(paths), captions, broken
 
 
 def _read_csv(path: Path) -> tuple[FileImages, list[list[str]]]:
-    """Columns 'image' (a path from the CSV's folder) and 'caption'; rows of one image are joined."""
+    """Columns 'image' (a path from the CSV's folder) and 'caption'; rows of one image are joined.
+
+    Raises DatasetError naming the line whose fields are not those of the first.
+    """
+    try:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{str(path)!r} cannot be read as CSV: {error}") from error
+    rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
     captions: dict[str, list[str]] = {}
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        reader = csv.DictReader(file)
-        if not {"image", "caption"} <= set(reader.fieldnames or ()):
-            raise DatasetError(f"{str(path)!r} needs the columns 'image' and 'caption' in its first line")
-        for row in reader:
-            if row["image"] and row["caption"]:
-                captions.setdefault(row["image"], []).append(row["caption"])
+    line = 1
+    try:
+        columns = next(rows, [])
+        if not {"image", "caption"} <= set(columns):
+            raise DatasetError(
+                f"{str(path)!r} needs the columns 'image' and 'caption' in its first line, with a comma between;"
+                f" it has {', '.join(map(repr, columns)) or 'none'}"
+            )
+        image, caption = columns.index("image"), columns.index("caption")
+        line = rows.line_num + 1
+        for row in rows:
+            if row and len(row) != len(columns):
+                raise DatasetError(
+                    f"line {line} of {str(path)!r} has not the {len(columns)} fields of the first line but {len(row)};"
+                    " a caption with a comma in it needs double quotes around it"
+                )
+            if row and row[image] and row[caption].strip():
+                captions.setdefault(row[image], []).append(row[caption])
+            line = rows.line_num + 1
+    except csv.Error as error:  # a quote that is never closed would take the rest of the file into one caption
+        raise DatasetError(f"{str(path)!r} is no CSV from line {line} on: {error}; are its quotes in pairs?") from error
     return FileImages([path.parent / name for name in captions]), list(captions.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ import torch
 
 from clipwright.atomic import replacing
 from clipwright.errors import CheckpointError, RecipeError
+from clipwright.inputs.input_spec import InputSpec
+from clipwright.inputs.tokenizer import Tokenizer
+from clipwright.model.config import ModelConfig
 from clipwright.model.dual_encoder import DualEncoder
-
-FILE_NAME = "state.pt"
+from clipwright.records import read_record, write_record
+from clipwright.training.standing import STATE_FILE
 
 
 @dataclass
@@ -35,7 +39,7 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     recipe_text: str,
-    tokenizer: str,
+    tokenizer: Tokenizer,
 ) -> None:
     """Replaces the state in the folder. When writing fails (OSError) the state before stays whole."""
     state = {
@@ -43,9 +47,10 @@ def save_state(
         "optimizer": optimizer.state_dict(),
         "progress": vars(progress),
         "recipe": recipe_text,
-        "tokenizer": tokenizer,
+        "tokenizer": tokenizer.document,
+        "input_spec": write_record(tokenizer.spec),
     }
-    with replacing(folder / FILE_NAME) as temporary, temporary.open("wb") as file:
+    with replacing(folder / STATE_FILE) as temporary, temporary.open("wb") as file:
         try:
             torch.save(state, file)
         except RuntimeError as error:  # torch's writer hides what the disk said
@@ -54,7 +59,7 @@ def save_state(
 
 def read_state(folder: Path) -> dict[str, Any] | None:
     """The state in the folder, or None where there is none. Raises CheckpointError where it is damaged."""
-    path = folder / FILE_NAME
+    path = folder / STATE_FILE
     if not path.exists():
         return None
     try:
@@ -64,14 +69,46 @@ def read_state(folder: Path) -> dict[str, Any] | None:
     return state
 
 
-def restore_state(
-    state: dict[str, Any], folder: Path, model: DualEncoder, optimizer: torch.optim.Optimizer, recipe_text: str
-) -> Progress:
-    """Puts a state into model and optimizer. Raises RecipeError where it was made by another recipe."""
+def recorded_recipe(state: dict[str, Any]) -> dict[str, Any]:
+    """The table of the recipe that made a state, but for what a run may change on the way."""
+    table: dict[str, Any] = json.loads(state["recipe"])
+    return table
+
+
+def recorded_spec(state: dict[str, Any], derived: InputSpec, config: ModelConfig, folder: Path) -> InputSpec:
+    """How a run has prepared its inputs so far. derived: how one that begins now would.
+
+    States of an earlier clipwright do not say. They are gone on with where nothing has changed; raises RecipeError
+    where the run was trained by the wrong loss, on padding of any length, or on inputs that the model it began with
+    does not know.
+    """
+    if "input_spec" in state:
+        return read_record(InputSpec, state["input_spec"], f"input_spec in {STATE_FILE}")
+    first = InputSpec(
+        image_size=config.vision.image_size,
+        context_length=config.text.context_length,
+        start_id=derived.start_id,
+        end_id=derived.end_id,
+        pad_id=0,
+    )
+    if config.scores == "sigmoid" or first != derived:
+        raise RecipeError(
+            f"{str(folder)!r} holds a run of an earlier clipwright, which trained such a model wrongly (its loss, its"
+            " padding or its pictures); begin again: give --out another folder"
+        )
+    return derived
+
+
+def check_recipe(state: dict[str, Any], recipe_text: str, folder: Path) -> None:
+    """Raises RecipeError where a state was made by another recipe."""
     if state["recipe"] != recipe_text:
         raise RecipeError(
             f"{str(folder)!r} holds a run of another recipe; go on with that one, or give --out another folder"
         )
+
+
+def restore_state(state: dict[str, Any], model: DualEncoder, optimizer: torch.optim.Optimizer) -> Progress:
+    """Puts a state into model and optimizer."""
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return Progress(**state["progress"])

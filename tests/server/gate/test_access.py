@@ -147,6 +147,15 @@ def test_a_key_is_kept_as_a_hash_that_only_its_owner_reads(file: Path, key: str)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_a_file_of_keys_may_begin_with_a_mark(file: Path, key: str) -> None:
+    """As an editor on Windows leaves it."""
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert [found.name for found in read_keys(file)] == ["laptop"]
+    file.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ClipwrightError, match="line 1 is not UTF-16-LE"):
+        read_keys(file)
+
+
 def test_names_of_keys_are_unique_and_plain(file: Path, key: str) -> None:
     for name, message in (("laptop", "already"), ("", "no name"), ("a\nb", "no name"), ("x" * 65, "no name")):
         with pytest.raises(ClipwrightError, match=message):

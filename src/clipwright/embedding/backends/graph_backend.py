@@ -99,4 +99,4 @@ class GraphBackend(ABC, Generic[Opened]):
             trial.end(survived=survived)
 
     def _is_packed(self, tower: Tower) -> bool:
-        return tower == "text" and self._checkpoint.config.text.causal
+        return tower == "text" and not self._checkpoint.config.text.sees_padding

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from clipwright.atomic import replacing
 from clipwright.errors import ClipwrightError
+from clipwright.inputs.text_files import read_text
 
 logger = logging.getLogger(__name__)
 _PREFIX = "cw-"
@@ -36,11 +37,11 @@ class Key:
 def read_keys(file: Path) -> list[Key]:
     """The keys in a file, none where there is none. Raises ClipwrightError naming the line that is wrong."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_text(file).split("\n")
     except FileNotFoundError:
         return []
-    except UnicodeDecodeError:
-        raise ClipwrightError(f"{file} is not UTF-8 text; a file of keys has one JSON object a line") from None
+    except ValueError as error:
+        raise ClipwrightError(f"{file}: {error}; a file of keys has one JSON object a line") from None
     keys = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
