@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from clipwright.errors import ImageError
 from clipwright.inputs.images import IMAGE_SUFFIXES, MAX_PIXELS, ImageSource, open_image
@@ -454,12 +454,6 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a\0b.jpg", "long" * 2000 + ".jpg"])
 def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
     assert refusal(name).code == "unreadable"
-
-
-def test_a_text_in_a_png_that_unpacks_to_megabytes_is_refused() -> None:
-    notes = PngImagePlugin.PngInfo()
-    notes.add_text("Comment", "a" * 5_000_000, zip=True)
-    assert refusal(encoded(Image.new("L", (1, 1)), "PNG", pnginfo=notes)).code == "unreadable"
 
 
 def test_a_message_is_one_line() -> None:

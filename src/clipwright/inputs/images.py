@@ -19,6 +19,7 @@ from clipwright.inputs import heif, raw
 from clipwright.inputs.brightness import to_8_bits, white_level
 from clipwright.inputs.colours import from_cmyk, rgb_profile
 from clipwright.inputs.memory import PICTURES, check_size
+from clipwright.inputs.mending import mended
 from clipwright.inputs.remarks import without_warnings
 from clipwright.inputs.tiff import open_tiff
 
@@ -129,10 +130,25 @@ def _open_encoded(data: bytes, at_least: int | None, max_pixels: int) -> OpenedP
     is_raw = raw.is_raw(data)
     stored = raw.open_raw(data, at_least, max_pixels) if is_raw else open_tiff(data, max_pixels)
     if stored is None:
-        return _open(_decode_header(data), at_least, max_pixels)
+        return _open_by_pillow(data, at_least, max_pixels)
     orientation = stored.orientation if stored.orientation in _TURNS else 1
     kind = "RAW" if is_raw else "TIFF"
     return _upright(stored.image, stored.width, stored.height, kind, orientation, stored.exif)
+
+
+def _open_by_pillow(data: bytes, at_least: int | None, max_pixels: int) -> OpenedPhoto:
+    try:
+        return _open(_decode_header(data), at_least, max_pixels)
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:
+        refused = error.with_traceback(None)  # it would hold what was decoded so far
+    whole = None
+    with contextlib.suppress(Exception):
+        whole = mended(data)
+    if whole is None:
+        raise refused
+    return _open(_decode_header(whole), at_least, max_pixels)
 
 
 def _open(image: Image.Image, at_least: int | None, max_pixels: int) -> OpenedPhoto:
