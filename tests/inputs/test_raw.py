@@ -14,6 +14,7 @@ from clipwright.inputs import raw
 from clipwright.inputs.images import open_image, open_photo
 from tests.inputs.pictures import encoded, exif, quadrants, shows_quadrants
 from tests.inputs.raw_files import dng, text
+from tests.inputs.tiff_files import tiff
 
 SEEN = quadrants().resize((960, 720), Image.Resampling.NEAREST)
 GREEN = Image.new("RGB", (800, 600), (10, 200, 90))
@@ -88,6 +89,12 @@ def test_pictures_that_are_not_raw_are_not_taken_for_it() -> None:
         assert not raw.is_raw(encoded(quadrants(), picture_format))
     assert not raw.is_raw(encoded(quadrants(), "TIFF", exif=exif(6)))
     assert not raw.is_raw(b"")
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("tags", [{50706: [1]}, {262: [32803]}])
+def test_a_tiff_of_what_a_sensor_saw_is_a_raw_file(tags: dict[int, list[int]], big: bool) -> None:
+    assert raw.is_raw(tiff(np.zeros((4, 4), np.uint16), 1, big=big, tags=tags))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from clipwright.index.photo import PhotoFacts
-from clipwright.inputs.images import OpenedPhoto, without_warnings
+from clipwright.inputs.images import OpenedPhoto
+from clipwright.inputs.remarks import without_warnings
 
 _LONGEST_TEXT = 200
 _EPOCH = datetime.datetime(1970, 1, 1)  # without a zone, as the camera's clock

@@ -7,8 +7,6 @@ import functools
 import io
 import os
 import re
-import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from clipwright.errors import ImageError
 from clipwright.inputs import heif, raw
+from clipwright.inputs.brightness import to_8_bits, white_level
 from clipwright.inputs.colours import from_cmyk, rgb_profile
-from clipwright.inputs.memory import PICTURES
+from clipwright.inputs.memory import PICTURES, check_size
+from clipwright.inputs.mending import mended
+from clipwright.inputs.remarks import without_warnings
+from clipwright.inputs.tiff import open_tiff
 
 ImageSource = str | Path | bytes | Image.Image | np.ndarray
 """A path, an encoded picture, an opened one, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or 0 to 1."""
@@ -43,8 +45,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF orientation to what makes the picture upright."""
-
-_filters = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,34 @@ def _informed(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _open_encoded(data: bytes, at_least: int | None, max_pixels: int) -> OpenedPhoto:
-    if not raw.is_raw(data):
+    _give_memory_back()
+    is_raw = raw.is_raw(data)
+    stored = raw.open_raw(data, at_least, max_pixels) if is_raw else open_tiff(data, max_pixels)
+    if stored is None:
+        return _open_by_pillow(data, at_least, max_pixels)
+    orientation = stored.orientation if stored.orientation in _TURNS else 1
+    kind = "RAW" if is_raw else "TIFF"
+    return _upright(stored.image, stored.width, stored.height, kind, orientation, stored.exif)
+
+
+def _open_by_pillow(data: bytes, at_least: int | None, max_pixels: int) -> OpenedPhoto:
+    try:
         return _open(_decode_header(data), at_least, max_pixels)
-    picture = raw.open_raw(data, at_least, max_pixels)
-    return _upright(picture.image, picture.width, picture.height, "RAW", picture.orientation, picture.exif)
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:
+        refused = error.with_traceback(None)  # it would hold what was decoded so far
+    whole = None
+    with contextlib.suppress(Exception):
+        whole = mended(data)
+    if whole is None:
+        raise refused
+    return _open(_decode_header(whole), at_least, max_pixels)
 
 
 def _open(image: Image.Image, at_least: int | None, max_pixels: int) -> OpenedPhoto:
     width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError("too_large", f"claims {width:,} x {height:,} pixels; the limit is {max_pixels:,} in all")
-    if width * height == 0:
-        raise ImageError("not_an_image", f"a picture of {width} x {height} pixels shows nothing")
+    check_size(width, height, max_pixels)
     _load(image, at_least)
     exif, orientation = _exif(image)
     return _upright(image, width, height, image.format or "", orientation, exif)
@@ -202,14 +218,6 @@ def _decoded_size(image: Image.Image, stored: int) -> int:
     return 8 * image.width * image.height + (6 * stored if "progressive" in image.info else 0)
 
 
-@contextlib.contextmanager
-def without_warnings() -> Iterator[None]:
-    """A decoder's remarks on odd metadata are not the user's. The filters belong to all threads, hence the lock."""
-    with _filters, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def _read_file(path: Path) -> bytes:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise ImageError("unreadable", "not an ordinary file")  # a pipe or a device would never end
@@ -242,6 +250,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "CMYK":
         return from_cmyk(image)
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        image = image.convert("LA") if image.mode == "La" else image  # which Pillow converts to nothing else
         return _on_white(image.convert("RGBA"))
     return image.convert("RGB")
 
@@ -267,23 +276,16 @@ def _to_uint8(array: np.ndarray, wide: bool) -> np.ndarray:
         return array
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * 255
-    if array.dtype.kind not in "uif":
-        raise ImageError("not_an_image", f"an array of {array.dtype} is no picture; uint8, uint16 or float 0 to 1 is")
-    values = np.nan_to_num(array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64), copy=False)
-    top = float(values.max())
+    if wide:
+        return to_8_bits(array, white_level([array]))
     if array.dtype.kind == "f":
-        full = 1.0 if top <= 1 else 255.0 if top <= 255 else 65535.0 if top <= 65535 else top
-        if full != 1.0 and not wide:
-            raise ImageError("not_an_image", f"a float picture holds 0 to 1; the largest value here is {top:g}")
-    elif array.dtype in (np.dtype("<u2"), np.dtype(">u2")) or (wide and top <= 65535):
-        full = 65535.0
-    elif wide:
-        full = max(top, 1.0)
-    else:
-        raise ImageError("not_an_image", f"an array of {array.dtype} is no picture; uint8, uint16 or float 0 to 1 is")
-    values /= full  # in place, as what follows: a large picture of wide numbers takes a gigabyte already
-    values *= 255
-    return np.asarray(np.rint(values, out=values).clip(0, 255, out=values), np.uint8)
+        largest = float(np.nanmax(array, initial=0))
+        if largest > 1:
+            raise ImageError("not_an_image", f"a float picture holds 0 to 1; the largest value here is {largest:g}")
+        return to_8_bits(array, 1)
+    if array.dtype in (np.dtype("<u2"), np.dtype(">u2")):
+        return to_8_bits(array, 65535)
+    raise ImageError("not_an_image", f"an array of {array.dtype} is no picture; uint8, uint16 or float 0 to 1 is")
 
 
 def _one_line(error: Exception) -> str:

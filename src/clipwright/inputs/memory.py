@@ -6,6 +6,8 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+from clipwright.errors import ImageError
+
 
 class MemoryBound:
     """Lets threads claim bytes up to a limit and makes the others wait.
@@ -58,3 +60,11 @@ class MemoryBound:
 
 PICTURES = MemoryBound(2**30)
 """Of this process: ten pictures of 12 megapixels at once."""
+
+
+def check_size(width: int, height: int, most: int) -> None:
+    """Raises ImageError for a picture that claims more pixels than most, or none."""
+    if width * height > most:
+        raise ImageError("too_large", f"claims {width:,} x {height:,} pixels; the limit is {most:,} in all")
+    if width * height == 0:
+        raise ImageError("not_an_image", f"a picture of {width} x {height} pixels shows nothing")

@@ -7,15 +7,15 @@ import functools
 import importlib.util
 import io
 import os
-import struct
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
 from clipwright.errors import ImageError
-from clipwright.inputs.memory import PICTURES
+from clipwright.inputs import tiff_tags
+from clipwright.inputs.memory import PICTURES, check_size
+from clipwright.inputs.stored_picture import StoredPicture
 
 RAW_SUFFIXES = frozenset(
     [
@@ -58,21 +58,9 @@ _BEGINNINGS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb",
 """Of Fujifilm's, Olympus's (three), Panasonic's, Sigma's, Minolta's and Canon's oldest files."""
 _CFA, _LINEAR_RAW = 32803, 34892
 """TIFF's photometric interpretations of what a sensor saw."""
-_PHOTOMETRIC, _SUB_IFDS, _DNG_VERSION = 262, 330, 50706
+_PHOTOMETRIC, _DNG_VERSION = 262, 50706
 _TURNS = {3: 3, 5: 8, 6: 6}
 """LibRaw's word for how the camera was held to EXIF's."""
-
-
-@dataclass(frozen=True)
-class RawPicture:
-    image: Image.Image
-    """As the sensor lay, not turned upright; decoded smaller where that was allowed."""
-    width: int
-    """Pixels of the sensor's picture, as it lay."""
-    height: int
-    orientation: int
-    """EXIF's: what makes the image upright."""
-    exif: Image.Exif
 
 
 @functools.cache
@@ -99,14 +87,15 @@ def is_raw(data: bytes) -> bool:
     """Whether these are the bytes of a camera's raw file: by how it begins, or as a TIFF of what a sensor saw."""
     if data.startswith(_BEGINNINGS) or (data[4:8] == b"ftyp" and data[8:12] == b"crx "):
         return True
-    if data[:4] not in (b"II*\0", b"MM\0*"):
+    if not tiff_tags.is_tiff(data):
         return False
     return data[8:10] == b"CR" or any(
-        tag == _DNG_VERSION or (tag == _PHOTOMETRIC and value in (_CFA, _LINEAR_RAW)) for tag, value in _tiff_tags(data)
+        _DNG_VERSION in directory.tags or directory.number(_PHOTOMETRIC, 0) in (_CFA, _LINEAR_RAW)
+        for directory in tiff_tags.directories(data)
     )
 
 
-def open_raw(data: bytes, at_least: int | None, most_pixels: int) -> RawPicture:
+def open_raw(data: bytes, at_least: int | None, most_pixels: int) -> StoredPicture:
     """The picture in a raw file; at_least as in open_image. Only within a scope of inputs/memory.py.
 
     Raises ImageError: unsupported_format without the extra, and where LibRaw does not know the camera.
@@ -119,17 +108,13 @@ def open_raw(data: bytes, at_least: int | None, most_pixels: int) -> RawPicture:
         with rawpy.RawPy() as camera:
             camera.open_buffer(io.BytesIO(data))
             sizes = camera.sizes
-            if not 0 < sizes.width * sizes.height <= most_pixels:
-                raise ImageError(
-                    "too_large",
-                    f"claims {sizes.width:,} x {sizes.height:,} pixels; the limit is {most_pixels:,} in all",
-                )
+            check_size(sizes.width, sizes.height, most_pixels)
             preview = _preview(camera, at_least)
             orientation = _TURNS.get(sizes.flip, 1)
             if preview is not None and orientation > 4 and _is_upright(preview) and not _is_upright(sizes):
                 orientation = 1  # the camera turned the preview itself
             image = _developed(camera) if preview is None else preview
-            return RawPicture(image, sizes.width, sizes.height, orientation, _exif(data, image))
+            return StoredPicture(image, sizes.width, sizes.height, orientation, _exif(data, image))
     except rawpy.LibRawFileUnsupportedError as error:
         raise ImageError("unsupported_format", "a raw file of a kind that LibRaw does not know") from error
     except rawpy.LibRawIOError as error:
@@ -173,7 +158,7 @@ def _is_upright(shape: Any) -> bool:
 def _exif(data: bytes, image: Image.Image) -> Image.Exif:
     """What the file says, where it is built as a TIFF; else what its preview says."""
     exif = Image.Exif()
-    if data[:2] in (b"II", b"MM"):
+    if data[:2] in (b"II", b"MM") and b"+" not in data[2:4]:  # no BigTIFF
         order = data[:2]
         with contextlib.suppress(Exception):  # broken EXIF is no reason to lose the picture
             exif.load((b"II*\0" if order == b"II" else b"MM\0*") + data[4:])
@@ -181,28 +166,3 @@ def _exif(data: bytes, image: Image.Image) -> Image.Exif:
     with contextlib.suppress(Exception):
         return image.getexif()
     return Image.Exif()
-
-
-def _tiff_tags(data: bytes) -> Iterator[tuple[int, int]]:
-    """Tags with their first numbers, of all directories of a TIFF; hostile ones end early."""
-    order = "<" if data[:2] == b"II" else ">"
-    (first,) = struct.unpack_from(order + "I", data.ljust(8, b"\0"), 4)
-    waiting, seen = [first], set[int]()
-    while waiting and len(seen) < 32:
-        at = waiting.pop()
-        if at in seen or at + 2 > len(data) or at < 8:
-            continue
-        seen.add(at)
-        (count,) = struct.unpack_from(order + "H", data, at)
-        for entry in range(at + 2, min(at + 2 + 12 * count, len(data) - 11), 12):
-            tag, kind, number, offset = struct.unpack_from(order + "HHII", data, entry)
-            value = struct.unpack_from(order + "H", data, entry + 8)[0] if kind == 3 else offset
-            if tag == _SUB_IFDS and number > 1:
-                if offset + 4 * number <= len(data) and number <= 32:
-                    waiting += struct.unpack_from(f"{order}{number}I", data, offset)
-            elif tag == _SUB_IFDS:
-                waiting.append(offset)
-            yield tag, value
-        following = at + 2 + 12 * count
-        if following + 4 <= len(data):
-            waiting += struct.unpack_from(order + "I", data, following)
