@@ -14,6 +14,7 @@ from clipwright.checkpoints.families.openai import is_openai, read_openai, says_
 from clipwright.checkpoints.model_file import is_model_file, load_model
 from clipwright.checkpoints.onnx_repository import OnnxRepository, graph_names, has_graphs, read_onnx_repository
 from clipwright.checkpoints.small_files import naming, preprocessor_table, read_json, tokenizer_files
+from clipwright.checkpoints.state_dict import bare_names
 from clipwright.checkpoints.tensor_files import read_tensors
 from clipwright.errors import CheckpointError
 from clipwright.model.shapes import check_shapes
@@ -61,7 +62,7 @@ def _files_of(path: Path) -> tuple[Path, ...]:
 def _read_file(path: Path) -> Checkpoint:
     if is_model_file(path):
         return load_model(path)
-    tensors = read_tensors(path)
+    tensors = bare_names(read_tensors(path))
     if is_openai(tensors) and says_all(tensors):
         with naming(path):
             return read_openai(tensors)
@@ -121,7 +122,7 @@ def _tensors(folder: Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray]:
     """The tensors of the first of these files that is there, in one piece or in several."""
     for name in names:
         if (folder / name).is_file():
-            return read_tensors(folder / name)
+            return bare_names(read_tensors(folder / name))
         if (folder / f"{name}{_INDEX}").is_file():
             return _sharded(folder, folder / f"{name}{_INDEX}")
     raise CheckpointError(
@@ -140,4 +141,4 @@ def _sharded(folder: Path, index: Path) -> Mapping[str, np.ndarray]:
         if not (folder / name).is_file():
             raise CheckpointError(f"{str(folder)!r} lacks {name}, which {index.name} names; was it downloaded whole?")
         tensors |= read_tensors(folder / name)
-    return tensors
+    return bare_names(tensors)
