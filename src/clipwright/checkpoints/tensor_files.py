@@ -17,7 +17,6 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from clipwright.checkpoints.torch_pickle import first_class, read_pickle, whole_object
 from clipwright.errors import CheckpointError
 
 _SAFETENSORS_TYPES: dict[str, Any] = {
@@ -78,6 +77,8 @@ def _what_else(start: bytes) -> str:
     if not start:
         return " is empty; fetch it again"
     if start[:1] == b"\x80":
+        from clipwright.checkpoints.torch_pickle import first_class, whole_object
+
         kind = None if start.startswith(_LEGACY_START) else first_class(start)
         if kind is not None:
             return f": {whole_object(kind)}"
@@ -135,6 +136,8 @@ class _TorchArchive:
         self._bytes = np.memmap(path, np.uint8, "r")
 
     def tensors(self) -> dict[str, np.ndarray]:
+        from clipwright.checkpoints.torch_pickle import read_pickle
+
         try:
             return read_pickle(self._pickle, self._storage)
         except CheckpointError as error:

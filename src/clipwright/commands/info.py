@@ -15,7 +15,7 @@ from clipwright.commands.output import print_json, shown_size, source_fields
 
 if TYPE_CHECKING:
     from clipwright.checkpoints.checkpoint import Checkpoint
-    from clipwright.checkpoints.onnx_repository import OnnxRepository
+    from clipwright.checkpoints.ready_graphs import ReadyGraphs
     from clipwright.index.index_facts import IndexFacts
 
 _SQLITE = b"SQLite format 3\0"
@@ -94,15 +94,16 @@ def _index_record(facts: IndexFacts) -> dict[str, Any]:
 
 
 def _show_model(model: str, as_json: bool) -> int:
-    from clipwright.checkpoints.load import load_model, model_path
-    from clipwright.checkpoints.onnx_repository import OnnxRepository
+    from clipwright.checkpoints.load import find_place, read_place
+    from clipwright.checkpoints.ready_graphs import ReadyGraphs
     from clipwright.records import write_record
 
-    opened = load_model(model)
-    towers = _graphs(opened) if isinstance(opened, OnnxRepository) else _weights(opened)
+    place = find_place(model)
+    opened = read_place(place)
+    towers = _graphs(opened) if isinstance(opened, ReadyGraphs) else _weights(opened)
     record: dict[str, Any] = {
         "model": model,
-        "file": str(model_path(model)),
+        "file": str(place),
         "space_id": opened.space_id(),
         **towers,
         "input": write_record(opened.spec),
@@ -130,11 +131,12 @@ def _weights(checkpoint: Checkpoint) -> dict[str, Any]:
     return {"parameters": parameters, "config": config_table(checkpoint.config)}
 
 
-def _graphs(repository: OnnxRepository) -> dict[str, Any]:
+def _graphs(graphs: ReadyGraphs) -> dict[str, Any]:
     """What is said of towers that are ready graphs."""
-    paths = {"vision": repository.image, "text": repository.text}
-    config = {"embed_dim": repository.embed_dim, "scores": repository.scores}
-    return {"graphs": {tower: str(path) for tower, path in paths.items()}, "config": config}
+    paths = {"vision": graphs.image, "text": graphs.text}
+    config = {"embed_dim": graphs.embed_dim, "scores": graphs.scores}
+    shown = {tower: str(path) for tower, path in paths.items()}
+    return {"graphs": shown, "precision": graphs.precision, "config": config}
 
 
 def _print_record(record: dict[str, Any], depth: int = 0) -> None:
