@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from clipwright.checkpoints.checkpoint import Checkpoint
-from clipwright.checkpoints.onnx_repository import GraphLayout
+from clipwright.checkpoints.layouts import LayoutName
 from clipwright.checkpoints.save import save_checkpoint
 from clipwright.graph.builder import Graph
 from clipwright.graph.towers import image_graph, text_graph
@@ -125,6 +125,52 @@ def write_transformers_js(
     return folder
 
 
+def joint_model(checkpoint: Checkpoint, shape: Shape = OPEN) -> onnx.ModelProto:
+    """Both towers in one graph, with inputs and outputs called as Optimum does."""
+    image = image_model(checkpoint, ("pixel_values", "image_embeds"), shape)
+    text = text_model(checkpoint, ("input_ids", "text_embeds"), shape)
+    text = onnx.compose.add_prefix(text, "text/", rename_inputs=False, rename_outputs=False)
+    for field in ("node", "initializer", "input", "output"):
+        getattr(image.graph, field).extend(getattr(text.graph, field))
+    return image
+
+
+def write_joint(folder: Path, checkpoint: Checkpoint, configs: Path, shape: Shape = OPEN) -> Path:
+    """Optimum's layout of a graph of both towers."""
+    write_transformers_js(folder, checkpoint, configs, shape)
+    shutil.rmtree(folder / "onnx")
+    write_graph(folder / "model.onnx", joint_model(checkpoint, shape))
+    return folder
+
+
+def write_pair(images: Path, texts: Path, checkpoint: Checkpoint, configs: Path) -> tuple[Path, Path]:
+    """Qdrant's layout: a folder for each tower, each with the config of its tower alone."""
+    whole = json.loads((configs / "config.json").read_text())
+    for folder, part, model, names in (
+        (images, "vision_config", image_model, ("pixel_values", "image_embeds")),
+        (texts, "text_config", text_model, ("input_ids", "text_embeds")),
+    ):
+        kind = f"{whole['model_type']}_{part.removesuffix('_config')}_model"
+        config = {**whole[part], "model_type": kind, "projection_dim": checkpoint.embed_dim}
+        write_graph(folder / "model.onnx", model(checkpoint, names))
+        (folder / "config.json").write_text(json.dumps(config))
+    for name in SMALL[1:]:
+        if (configs / name).is_file():
+            shutil.copyfile(configs / name, (images if name.startswith("preprocessor") else texts) / name)
+    return images, texts
+
+
+def as_openvino(folder: Path, *graphs: tuple[str, str]) -> Path:
+    """Puts graphs of OpenVINO's in the place of ONNX graphs of a folder: each the name of the one and of the other."""
+    import openvino
+
+    for source, target in graphs:
+        (folder / target).parent.mkdir(exist_ok=True)
+        openvino.save_model(openvino.Core().read_model(folder / source), folder / target, compress_to_fp16=False)
+        (folder / source).unlink()
+    return folder
+
+
 def write_immich(folder: Path, checkpoint: Checkpoint, configs: Path, shape: Shape = IMMICH) -> Path:
     """The layout of Immich, with the configs and the tokenizer of a folder in OpenCLIP's."""
     table = json.loads((configs / "open_clip_config.json").read_text())
@@ -148,7 +194,7 @@ def reference_folder(folder: Path, layout: str) -> Path:
     return write(folder, checkpoint, REFERENCE / layout)
 
 
-def graph_checkpoint(layout: GraphLayout = "transformers.js") -> Checkpoint:
+def graph_checkpoint(layout: LayoutName = "transformers.js") -> Checkpoint:
     """tiny_checkpoint as a layout can describe it: the end has the largest id, and Hugging Face cuts as it does."""
     checkpoint = tiny_checkpoint()
     size, table = checkpoint.spec.end_id + 1, "text.token_embedding.weight"
@@ -161,7 +207,7 @@ def graph_checkpoint(layout: GraphLayout = "transformers.js") -> Checkpoint:
     )
 
 
-def graph_folder(folder: Path, layout: GraphLayout = "transformers.js", **options: Any) -> Path:
+def graph_folder(folder: Path, layout: LayoutName = "transformers.js", **options: Any) -> Path:
     """A folder of graph_checkpoint's graphs, with its tokenizer."""
     checkpoint = graph_checkpoint(layout)
     with tempfile.TemporaryDirectory() as configs:

@@ -28,7 +28,8 @@ def load(
     strict_length: bool = False,
 ) -> Embedder:
     """The embedder of a model: 'starter', a short name, a file or folder of any published layout, or 'owner/name' on
-    the hub.
+    the hub. 'weights.pt:ViT-B-32' names the architecture of bare weights, 'owner/name:fp16' one of several variants,
+    and 'images+texts' two that make a model together (docs/guides/models.md).
 
     threads bounds the processor cores that the towers use; None takes all. pixels: exact as the model's maker prepares
     them, or fast, which decodes large JPEGs at a fraction of their size. backend and precision: ONNX Runtime in fp32,

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from clipwright.checkpoints.onnx_repository import GraphLayout, read_onnx_repository
+from clipwright.checkpoints.layouts import LayoutName
+from clipwright.checkpoints.ready_graphs import read_ready_graphs
 from clipwright.embedding.load import embedder_from
 from tests.graph_folders import graph_checkpoint, graph_folder
 from tests.support import DATA, REFERENCE
@@ -353,12 +354,12 @@ OTHERS = ("onnx/model.onnx", "onnx/vision_model_quantized.onnx", "onnx/text_mode
 
 @pytest.mark.parametrize(("layout", "needed"), [("transformers.js", TRANSFORMERS_JS), ("immich", IMMICH)])
 def test_of_graphs_only_what_is_needed_is_downloaded_once(
-    tmp_path: Path, hub: Hub, layout: GraphLayout, needed: set[str]
+    tmp_path: Path, hub: Hub, layout: LayoutName, needed: set[str]
 ) -> None:
     options = {"external": True} if layout == "transformers.js" else {}
     folder = graph_folder(tmp_path / "folder", layout, **options)
     hub.files = files_under(folder) | dict.fromkeys(OTHERS, b"another variant")
-    known = (0, read_onnx_repository(folder).space_id())
+    known = (0, read_ready_graphs(folder).space_id())
     assert load_graphs(tmp_path, hub) == known
     assert sorted(hub.downloads()) == sorted(needed)
     hub.requests.clear()
@@ -408,7 +409,7 @@ def test_a_graph_without_its_tensors_is_completed(tmp_path: Path, hub: Hub) -> N
     (link,) = tmp_path.rglob("snapshots/*/onnx/text_model.onnx_data")
     link.unlink()
     hub.requests.clear()
-    assert load_graphs(tmp_path, hub) == (0, read_onnx_repository(folder).space_id())
+    assert load_graphs(tmp_path, hub) == (0, read_ready_graphs(folder).space_id())
     del hub.files["onnx/text_model.onnx_data"]
     status, message = attempt("pull('acme/clip@v1')", tmp_path / "fresh", hub)
     assert (status, message) == (
@@ -421,7 +422,7 @@ def test_a_damaged_graph_is_fetched_again(tmp_path: Path, hub: Hub) -> None:
     folder = graph_folder(tmp_path / "folder")
     hub.files = files_under(folder)
     hub.damaged = {"onnx/vision_model.onnx": [damaged_bytes(hub.files["onnx/vision_model.onnx"])]}
-    assert load_graphs(tmp_path, hub) == (0, read_onnx_repository(folder).space_id())
+    assert load_graphs(tmp_path, hub) == (0, read_ready_graphs(folder).space_id())
     assert hub.downloads().count("onnx/vision_model.onnx") == 2
 
 
@@ -429,4 +430,5 @@ def test_a_repository_without_a_known_layout_says_what_was_looked_for(tmp_path: 
     hub.files = {"README.md": b"# nothing"}
     status, message = load("acme/clip", tmp_path, hub)
     assert status == 2
-    assert "looked for open_clip_config.json and config.json" in message
+    assert "open_clip_config.json (OpenCLIP), config.json (Hugging Face)" in message
+    assert message.endswith("found 1 file (README.md)")

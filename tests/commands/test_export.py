@@ -17,8 +17,9 @@ from PIL import Image
 import clipwright
 from clipwright.checkpoints.load import load_checkpoint
 from clipwright.checkpoints.model_file import save_model
+from clipwright.checkpoints.ready_graphs import read_ready_graphs
 from clipwright.embedding.backend import PRECISIONS, Precision
-from clipwright.embedding.exported import ExportedTowers
+from clipwright.embedding.backends.ready_graphs import ReadyGraphsBackend
 from clipwright.embedding.load import embedder_from, open_backend
 from clipwright.evaluation.export import export
 from tests.reference import reference_checkpoint
@@ -115,7 +116,7 @@ def test_published_models_keep_their_features(tmp_path: Path, name: str) -> None
     ids = np.full((2, length), checkpoint.spec.end_id)
     ids[:, 1 : length // 2] = 5
     ends = np.full(2, length // 2)
-    ours = ExportedTowers(tmp_path / "graphs", "fp32").text_features(ids, ends)
+    ours = ReadyGraphsBackend(read_ready_graphs(tmp_path / "graphs")).text_features(ids, ends)
     assert equal_to_reference(ours, open_backend(checkpoint).text_features(ids, ends))
 
 
@@ -157,7 +158,7 @@ def test_the_folder_may_be_moved(tmp_path: Path) -> None:
     export(tiny_checkpoint(), "tiny", tmp_path / "graphs")
     (tmp_path / "graphs").rename(tmp_path / "elsewhere")
     pixels = np.ones((1, 3, 32, 32), np.float32)
-    assert ExportedTowers(tmp_path / "elsewhere", "fp32").image_features(pixels).shape == (1, 16)
+    assert ReadyGraphsBackend(read_ready_graphs(tmp_path / "elsewhere")).image_features(pixels).shape == (1, 16)
 
 
 def test_a_model_without_a_tokenizer_is_exported_without_one(tmp_path: Path) -> None:
@@ -167,6 +168,105 @@ def test_a_model_without_a_tokenizer_is_exported_without_one(tmp_path: Path) -> 
     assert json.loads((tmp_path / "graphs" / "input.json").read_text())["tokenizer"] is None
     assert report.parity.texts is None
     assert "the model came without a tokenizer, so its texts were not compared" in report.notes
+
+
+# Opened again
+
+
+ODD_TEXTS = ["a photo of a  CAT", "cafÃ© &amp; l'ΟΔΟΣ", "a red car in the street " * 20, ""]
+
+
+@pytest.mark.parametrize("model", ["starter", "hf-clip", "hf-siglip", "openclip-rn", "openclip-siglip-timm"])
+def test_what_is_exported_opens_as_the_model_itself(tmp_path: Path, model: str) -> None:
+    checkpoint = load_checkpoint(model) if model == "starter" else reference_checkpoint(model)
+    export(checkpoint, model, tmp_path / "graphs")
+    ready, made = clipwright.load(tmp_path / "graphs"), embedder_from(checkpoint, model)
+    pictures = [noise(200, 300), noise(64, 31)]
+    assert np.abs(ready.embed_images(pictures) - made.embed_images(pictures)).max() < 1e-5
+    if checkpoint.tokenizer is not None:
+        assert np.abs(ready.embed_texts(ODD_TEXTS) - made.embed_texts(ODD_TEXTS)).max() < 1e-5
+    ids = np.full((2, checkpoint.spec.context_length), checkpoint.spec.end_id)
+    assert equal_to_reference(ready.text_features(ids), made.text_features(ids))
+    assert (ready.space_id, ready.variant, ready.spec) == (made.space_id, "exact-fp32", made.spec)
+    assert ready.scale == pytest.approx(made.scale, rel=1e-6)
+    assert ready.bias == (None if made.bias is None else pytest.approx(made.bias, rel=1e-6))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_variant_that_is_exported_is_the_one_that_opens(
+    tmp_path: Path, precision: Precision, caplog: pytest.LogCaptureFixture
+) -> None:
+    export(tiny_checkpoint(), "tiny", tmp_path / "graphs", precision)
+    caplog.clear()
+    ready = clipwright.load(tmp_path / "graphs")
+    assert (ready.space_id, ready.variant) == (tiny_checkpoint().space_id(), f"exact-{precision}")
+    assert clipwright.load(tmp_path / "graphs", precision=precision).variant == ready.variant
+    assert caplog.text == ""
+
+
+def test_commands_take_what_is_exported(tmp_path: Path, tiny_model: Path, photo: Path) -> None:
+    run_cli("export", tiny_model, tmp_path / "graphs")
+    ready, made = (
+        run_cli("classify", photo, "--labels", "cat, dog", "--model", model, "--json")
+        for model in (tmp_path / "graphs", tiny_model)
+    )
+    assert (ready.status, ready.stderr, ready.stdout) == (0, "", made.stdout)
+    told = json.loads(run_cli("info", tmp_path / "graphs", "--json").stdout)
+    assert told["provenance"] == {"name": "tiny", "licence": "MIT"}
+    assert told["graphs"]["vision"] == str(tmp_path / "graphs" / "image.onnx")
+
+
+@pytest.mark.parametrize("what", ["a graph", "its weights", "the tokenizer", "how pictures are prepared"])
+def test_graphs_that_were_changed_are_another_space(tmp_path: Path, tiny_model: Path, what: str) -> None:
+    folder = tmp_path / "graphs"
+    export(load_checkpoint(tiny_model), "tiny", folder)
+    known = clipwright.load(folder).space_id
+    if what == "a graph":
+        model = onnx.load(folder / "image.onnx", load_external_data=False)
+        model.doc_string = "changed"
+        (folder / "image.onnx").write_bytes(model.SerializeToString())
+    elif what == "its weights":
+        weights = np.fromfile(folder / "text.bin", np.float32)
+        weights[-1] += 1
+        weights.tofile(folder / "text.bin")
+    elif what == "the tokenizer":
+        (folder / "tokenizer.json").write_text((folder / "tokenizer.json").read_text() + "\n")
+    else:
+        table = json.loads((folder / "input.json").read_text())
+        table["input"]["mean"] = [0.5, 0.5, 0.5]
+        (folder / "input.json").write_text(json.dumps(table))
+    assert clipwright.load(folder).space_id != known
+
+
+def test_an_export_of_before_says_less_and_opens(tmp_path: Path, tiny_model: Path) -> None:
+    export(load_checkpoint(tiny_model), "tiny", tmp_path / "graphs")
+    table = json.loads((tmp_path / "graphs" / "input.json").read_text())
+    del table["files_id"]
+    (tmp_path / "graphs" / "input.json").write_text(json.dumps(table))
+    ready = clipwright.load(tmp_path / "graphs")
+    assert ready.space_id != table["space_id"]  # nothing shows that the graphs are still those of that model
+    assert np.array_equal(ready.embed_texts(["cat"]), clipwright.load(tiny_model).embed_texts(["cat"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"format": 2}, "input.json' has format 2, this clipwright reads 1; update clipwright"),
+        ({"format": None}, "input.json' has format None"),
+        ({"scale": "much"}, "input.json' does not fit: input.json.scale must be a number"),
+        ({"input": {}}, "input.json' does not fit: input.json.input lacks the key"),
+        ({"variant": "exact-fp8"}, "input.json' does not fit: input.json.variant must be one of"),
+        ({"tokenizer": "lost.json"}, "lacks lost.json, which input.json names"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(
+    tmp_path: Path, tiny_model: Path, change: dict[str, object], complaint: str
+) -> None:
+    export(load_checkpoint(tiny_model), "tiny", tmp_path / "graphs")
+    table = json.loads((tmp_path / "graphs" / "input.json").read_text())
+    (tmp_path / "graphs" / "input.json").write_text(json.dumps(table | change))
+    answer = run_cli("info", tmp_path / "graphs")
+    assert (answer.status, complaint in answer.stderr) == (2, True)
 
 
 # The report

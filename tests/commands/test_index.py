@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.graph_folders import graph_folder
 from tests.support import COMMAND, run_cli
 
 NOTHING = {"new": 0, "changed": 0, "moved": 0, "copied": 0, "removed": 0, "unchanged": 0, "failed": 0}
@@ -103,6 +104,20 @@ def test_a_model_named_from_here_is_found_from_elsewhere(
     run_cli("index", photos, "--index", database, "--model", tiny_model.name)
     monkeypatch.chdir(tmp_path)
     assert run_cli("search", "red", "--index", database).status == 0
+
+
+def test_a_variant_named_from_here_is_found_from_elsewhere(
+    photos: Path, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = graph_folder(tmp_path / "graphs")
+    for tower in ("vision", "text"):
+        (folder / f"onnx/{tower}_model.onnx").rename(folder / f"onnx/{tower}_model_fp16.onnx")
+    monkeypatch.chdir(tmp_path)
+    run_cli("index", photos, "--index", database, "--model", "graphs:fp16")
+    monkeypatch.chdir("/")
+    assert run_cli("search", "red", "--index", database).status == 0
+    (model,) = json.loads(run_cli("info", database, "--json").stdout)["models"]
+    assert (model["model"], model["variants"]) == (f"{folder}:fp16", {"fast-fp16": 3})
 
 
 def test_patterns_exclude_now_and_later_until_they_are_taken_back(

@@ -60,17 +60,17 @@ def test_json_holds_every_field_of_every_model() -> None:
 
 
 def test_a_short_name_is_pulled_from_its_repository(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, str | None]] = []
 
-    def pull(name: str) -> Path:
-        asked.append(name)
+    def pull(name: str, which: str | None) -> Path:
+        asked.append((name, which))
         return REFERENCE / "hf-clip"
 
     monkeypatch.setattr(hub, "pull", pull)
     answer = run_cli("models", "pull", "siglip-b-16-256@main")
     assert (answer.status, answer.stderr) == (0, "")
     assert answer.stdout.startswith("siglip-b-16-256@main: 64 px,")
-    assert asked == ["timm/ViT-B-16-SigLIP-256@main"]
+    assert asked == [("timm/ViT-B-16-SigLIP-256@main", None)]
 
 
 def test_what_is_not_on_the_hub_is_not_pulled() -> None:

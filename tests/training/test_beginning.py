@@ -108,9 +108,8 @@ def test_a_run_may_begin_with_a_folder_of_another_layout(tmp_path: Path) -> None
 
 def test_a_name_of_the_catalogue_is_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_model(tmp_path / "cached.safetensors", tiny_checkpoint())
-    monkeypatch.setattr("clipwright.checkpoints.hub.cached_or_pulled", {
-        "timm/vit_base_patch32_clip_224.openai": tmp_path / "cached.safetensors"
-    }.__getitem__)  # fmt: skip
+    cached = {("timm/vit_base_patch32_clip_224.openai", None): tmp_path / "cached.safetensors"}
+    monkeypatch.setattr("clipwright.checkpoints.hub.cached_or_pulled", lambda *asked: cached[asked])
     start = read_start(recipe_for(tiny_checkpoint().config, tmp_path, "openai-vit-b-32"), tmp_path)
     assert start is not None
     assert start.config == tiny_checkpoint().config

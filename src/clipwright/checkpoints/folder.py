@@ -1,146 +1,209 @@
-"""From a file or a folder on the disk to a checkpoint: the layout is told by what is in it."""
+"""From a file or a folder on the disk to a model: the layout is told by what is in it."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from clipwright.checkpoints.checkpoint import Checkpoint
-from clipwright.checkpoints.families import huggingface, openclip, openclip_config
-from clipwright.checkpoints.families.openai import is_openai, read_openai, says_all
+from clipwright.checkpoints.families.huggingface import (
+    CONFIG_FILE,
+    PREPROCESSOR_FILE,
+    PROCESSOR_FILE,
+    check_kind,
+    is_huggingface,
+    own_names,
+    read_huggingface,
+)
+from clipwright.checkpoints.families.openai import as_openai, is_openai, read_openai, says_all
+from clipwright.checkpoints.families.openclip import read_openclip
+from clipwright.checkpoints.families.openclip_config import CONFIG_FILE as OPENCLIP_CONFIG_FILE
+from clipwright.checkpoints.layouts import find_model, find_models, names_in
 from clipwright.checkpoints.model_file import is_model_file, load_model
-from clipwright.checkpoints.onnx_repository import OnnxRepository, graph_names, has_graphs, read_onnx_repository
-from clipwright.checkpoints.small_files import naming, preprocessor_table, read_json, tokenizer_files
+from clipwright.checkpoints.ready_graphs import ReadyGraphs, read_pair, read_ready_graphs
+from clipwright.checkpoints.sentence_transformers import check_modules
+from clipwright.checkpoints.small_files import TOKENIZER_FILES, naming, preprocessor_table, read_json, tokenizer_files
+from clipwright.checkpoints.state_dict import bare_names
 from clipwright.checkpoints.tensor_files import read_tensors
 from clipwright.errors import CheckpointError
+from clipwright.model.config import ModelConfig
 from clipwright.model.shapes import check_shapes
 
-_OPENCLIP_TENSORS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors")
-_HUGGINGFACE_TENSORS = ("model.safetensors", "pytorch_model.bin")
-_INDEX = ".index.json"
-"""Ends the name of the table that says which of several files holds a tensor."""
-WEIGHTS_FILES = tuple(f"{name}{end}" for name in {*_OPENCLIP_TENSORS, *_HUGGINGFACE_TENSORS} for end in ("", _INDEX))
-"""What any weights that are read here are called."""
 OUR_FILE = "model.safetensors"
 UNFINISHED_FILE = "unfinished.safetensors"
 """The model of a run that is not done, as it was when the run was last saved."""
-_ENDINGS = (".json", ".safetensors", ".bin", ".model")
-"""Of the files in a folder that say what the model is."""
+GRAPHS_ALONE = (
+    "holds ready graphs and no weights, which this needs; classify, similarity and embed run such graphs as they are"
+)
+"""Why a folder is refused, in words that go behind its name."""
+_GRAPH_ENDINGS = (".onnx", ".xml")
+Tensors = Mapping[str, np.ndarray]
+Build = Callable[[Tensors], Checkpoint]
+"""Makes a checkpoint of tensors."""
 
 
-def read_model(path: Path) -> Checkpoint | OnnxRepository:
+@dataclass(frozen=True)
+class _Opened:
+    """What was found at a path: tensors, what a checkpoint of them is, and all the files that say so."""
+
+    tensors: Tensors
+    build: Build
+    files: tuple[Path, ...]
+
+
+def read_model(path: Path, which: str | None = None) -> Checkpoint | ReadyGraphs:
     """The model in a file or a folder. Where a folder has weights, these count, for graphs that are made here are
-    faster; where it has ready graphs only, these. Raises as read_checkpoint."""
-    if _has_only_graphs(path):
-        return read_onnx_repository(path)
-    return read_checkpoint(path)
+    faster; where it has ready graphs only, these. which and errors: as read_checkpoint."""
+    if path.is_dir() and _ours(path) is None:
+        found = find_model(names_in(path), which)
+        if found is not None and found.graphs:
+            return read_ready_graphs(path, which)
+    return read_checkpoint(path, which)
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, which: str | None = None) -> Checkpoint:
     """The model in a file or a folder of any layout that is known. No network is touched.
 
+    which: of weights in a file of their own, the architecture: its name in OpenCLIP, a JSON file with its config or the
+    folder of that; of a folder, what the names of its weights say of them, 'fp16' say.
     Raises CheckpointError saying what was looked for, or which tensors do not fit.
     """
-    checkpoint = _read_folder(path) if path.is_dir() else _read_file(path)
-    with naming(path):
+    return _checked(_open(path, which), path if which is None else f"{path}:{which}")
+
+
+def read_two(first: Path, second: Path, which: str | None = None) -> Checkpoint | ReadyGraphs:
+    """What two paths make together: weights in a file, and the model that has what they lack; or an image tower and a
+    text tower, as ready graphs."""
+    if not first.is_file():
+        return read_pair(first, second, which)
+    base = _open(second, which)
+    tensors = {**base.tensors, **_read_weights(first)}
+    return _checked(replace(base, tensors=tensors, files=(*base.files, first)), first)
+
+
+def _checked(opened: _Opened, name: Path | str) -> Checkpoint:
+    checkpoint = opened.build(opened.tensors)
+    with naming(name):
         check_shapes(checkpoint.config, {name: array.shape for name, array in checkpoint.weights.items()})
-    return dataclasses.replace(checkpoint, files=_files_of(path))
+    return replace(checkpoint, files=opened.files)
 
 
-def _files_of(path: Path) -> tuple[Path, ...]:
-    """Also of a file whose config lies beside it, all that lie there."""
-    folder = path if path.is_dir() else path.parent
-    has_config = any((folder / name).is_file() for name in (openclip_config.CONFIG_FILE, huggingface.CONFIG_FILE))
-    if not path.is_dir() and not has_config:
-        return (path,)
-    beside = {file for file in folder.iterdir() if file.suffix in _ENDINGS and file.is_file()}
-    return tuple(sorted(beside if path.is_dir() else beside | {path}))
+def _open(path: Path, which: str | None) -> _Opened:
+    ours = _ours(path)
+    if ours is not None:
+        return _open_ours(ours, which)
+    return _open_folder(path, which) if path.is_dir() else _open_file(path, which)
 
 
-def _read_file(path: Path) -> Checkpoint:
-    if is_model_file(path):
+def _ours(path: Path) -> Path | None:
+    """clipwright's own file at a path, where it is one or a folder with one."""
+    files = (path / OUR_FILE, path / UNFINISHED_FILE) if path.is_dir() else (path,)
+    return next((file for file in files if is_model_file(file)), None)
+
+
+def _open_ours(path: Path, which: str | None) -> _Opened:
+    if which is not None:
+        raise CheckpointError(f"{str(path)!r} is clipwright's own and says all of itself; leave out ':{which}'")
+
+    def build(tensors: Tensors) -> Checkpoint:
+        if tensors:
+            raise CheckpointError(f"{str(path)!r} is clipwright's own and lacks nothing; it cannot complete another")
         return load_model(path)
-    tensors = read_tensors(path)
-    if is_openai(tensors) and says_all(tensors):
+
+    return _Opened({}, build, (path,))
+
+
+def _open_file(path: Path, which: str | None) -> _Opened:
+    if path.suffix in _GRAPH_ENDINGS:
+        raise CheckpointError(f"{str(path)!r} is a graph; name the folder that holds it and its config")
+    tensors = _read_weights(path)
+    says_itself = which is None and is_openai(tensors) and says_all(tensors)
+    config = None if says_itself else _config_at(path.parent if which is None else Path(which))
+    if config is not None:  # it says what the tensors leave open, the activation first
+        described = _described(config)
+        return replace(described, tensors=tensors, files=(path, *described.files))
+    towers = None if which is None else _architecture(which)
+    if not is_openai(tensors) and (towers is None or not is_huggingface(tensors)):
+        from clipwright.checkpoints.refusals import unknown_tensors
+
+        raise CheckpointError(f"{str(path)!r} {unknown_tensors(tensors)}")
+
+    def build(tensors: Tensors) -> Checkpoint:
         with naming(path):
-            return read_openai(tensors)
-    beside = _read_layout(path.parent, tensors)  # a config there says what the tensors leave open, the activation first
-    if beside is not None:
-        return beside
-    if is_openai(tensors):
-        with naming(path):
-            return read_openai(tensors)
-    first = ", ".join(sorted(tensors)[:3])
-    raise CheckpointError(
-        f"{str(path)!r} holds {len(tensors)} tensors ({first} ...) that are neither clipwright's own nor OpenAI's;"
-        " for OpenCLIP and Hugging Face name the folder that holds their config too"
+            if towers is not None and is_huggingface(tensors):
+                return as_openai(towers, own_names(tensors))
+            return read_openai(tensors, towers)
+
+    return _Opened(tensors, build, (path,))
+
+
+def _open_folder(folder: Path, which: str | None) -> _Opened:
+    names = names_in(folder)
+    found = next((found for found in find_models(names, which) if found.weights), None)
+    if found is None:
+        from clipwright.checkpoints.refusals import no_model
+
+        graphs = find_model(names, which) is not None
+        raise CheckpointError(f"{str(folder)!r} {GRAPHS_ALONE if graphs else no_model(folder, names, which)}")
+    check_modules(folder)
+    described = _described(folder / found.layout.config)
+    first = folder / found.weights[0]
+    parts = _parts(first) if first.suffix == ".json" else (first,)
+    tensors = {name: array for part in parts for name, array in read_tensors(part).items()}
+    return replace(
+        described, tensors=bare_names(tensors), files=tuple(dict.fromkeys((*described.files, first, *parts)))
     )
 
 
-def _read_folder(folder: Path) -> Checkpoint:
-    for name in (OUR_FILE, UNFINISHED_FILE):
-        if is_model_file(folder / name):
-            return load_model(folder / name)
-    if _has_only_graphs(folder):
-        raise CheckpointError(
-            f"{str(folder)!r} holds ready ONNX graphs and no weights, which this needs; classify, similarity and embed"
-            " run such graphs as they are"
-        )
-    checkpoint = _read_layout(folder, None)
-    if checkpoint is not None:
-        return checkpoint
-    raise CheckpointError(
-        f"{str(folder)!r} holds no model that is known: looked for {OUR_FILE} of clipwright,"
-        f" {openclip_config.CONFIG_FILE} (OpenCLIP), {huggingface.CONFIG_FILE} (Hugging Face), and"
-        f" ONNX graphs beside it ({graph_names()})"
-    )
+def _architecture(name: str) -> ModelConfig:
+    from clipwright.checkpoints.architectures import architecture  # a starter needs none, and is to start at once
+
+    return architecture(name)
 
 
-def _has_only_graphs(path: Path) -> bool:
-    return has_graphs(path) and not any((path / name).exists() for name in WEIGHTS_FILES)
+def _read_weights(path: Path) -> Tensors:
+    return bare_names(read_tensors(path))
 
 
-def _read_layout(folder: Path, tensors: Mapping[str, np.ndarray] | None) -> Checkpoint | None:
-    """The model that a folder's config describes, of these tensors or those of the folder; None where no config is."""
-    if (folder / openclip_config.CONFIG_FILE).is_file():
-        config = read_json(folder / openclip_config.CONFIG_FILE)
-        tensors = tensors if tensors is not None else _tensors(folder, _OPENCLIP_TENSORS)
-        tokenizer, tokenizer_config = tokenizer_files(folder)
-        with naming(folder):
-            return openclip.read_openclip(config, tensors, tokenizer, tokenizer_config)
-    if (folder / huggingface.CONFIG_FILE).is_file():
-        config, preprocessor = read_json(folder / huggingface.CONFIG_FILE), preprocessor_table(folder)
-        tensors = tensors if tensors is not None else _tensors(folder, _HUGGINGFACE_TENSORS)
-        tokenizer, tokenizer_config = tokenizer_files(folder)
-        with naming(folder):
-            return huggingface.read_huggingface(config, preprocessor, tensors, tokenizer, tokenizer_config)
-    return None
+def _config_at(path: Path) -> Path | None:
+    """A config by its own path, or the one in a folder; None where there is none."""
+    if path.is_file():
+        return path
+    inside = (path / name for name in (OPENCLIP_CONFIG_FILE, CONFIG_FILE))
+    return next((config for config in inside if config.is_file()), None)
 
 
-def _tensors(folder: Path, names: tuple[str, ...]) -> Mapping[str, np.ndarray]:
-    """The tensors of the first of these files that is there, in one piece or in several."""
-    for name in names:
-        if (folder / name).is_file():
-            return read_tensors(folder / name)
-        if (folder / f"{name}{_INDEX}").is_file():
-            return _sharded(folder, folder / f"{name}{_INDEX}")
-    raise CheckpointError(
-        f"{str(folder)!r} has a config but no weights: looked for {', '.join(names)}, or ONNX graphs ({graph_names()})"
-    )
+def _described(path: Path) -> _Opened:
+    """What a config and the small files beside it say, of tensors that are yet to come."""
+    config, folder = read_json(path), path.parent
+    named = folder if path.name in (OPENCLIP_CONFIG_FILE, CONFIG_FILE) else path
+    openclips = "model_cfg" in config or "embed_dim" in config  # OpenCLIP's own collection has the inner table alone
+    if not openclips:
+        with naming(named):
+            check_kind(config)
+
+    def build(tensors: Tensors) -> Checkpoint:
+        texts = tokenizer_files(folder)
+        with naming(named):
+            if openclips:
+                return read_openclip(config if "model_cfg" in config else {"model_cfg": config}, tensors, *texts)
+            return read_huggingface(config, preprocessor_table(folder), tensors, *texts)
+
+    beside = (folder / name for name in (PREPROCESSOR_FILE, PROCESSOR_FILE, *TOKENIZER_FILES))
+    return _Opened({}, build, (path, *filter(Path.is_file, beside)))
 
 
-def _sharded(folder: Path, index: Path) -> Mapping[str, np.ndarray]:
-    table = read_json(index).get("weight_map")
+def _parts(index: Path) -> tuple[Path, ...]:
+    """The files that a table of several names."""
+    table, folder = read_json(index).get("weight_map"), index.parent
     if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
         raise CheckpointError(f"{str(index)!r} lacks its weight_map")
-    tensors: dict[str, np.ndarray] = {}
     for name in sorted(set(table.values())):
         if Path(name).name != name:
             raise CheckpointError(f"{str(index)!r} names {name!r}, which lies outside the folder")
         if not (folder / name).is_file():
             raise CheckpointError(f"{str(folder)!r} lacks {name}, which {index.name} names; was it downloaded whole?")
-        tensors |= read_tensors(folder / name)
-    return tensors
+    return tuple(folder / name for name in sorted(set(table.values())))

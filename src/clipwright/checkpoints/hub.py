@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,43 +20,13 @@ import huggingface_hub
 from huggingface_hub import errors
 from huggingface_hub.hf_api import RepoSibling
 
-from clipwright.checkpoints.external_data import external_files
-from clipwright.checkpoints.families import huggingface, openclip_config
-from clipwright.checkpoints.folder import WEIGHTS_FILES
-from clipwright.checkpoints.onnx_repository import CONFIG_FILE, GRAPHS, SMALL_FILES, graph_names
-from clipwright.checkpoints.small_files import SENTENCEPIECE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
+from clipwright.checkpoints.families.huggingface import CONFIG_FILE, check_kind
+from clipwright.checkpoints.layouts import LAYOUTS, MODULES_FILE, Found, Layout, find_models, names_in
+from clipwright.checkpoints.ready_graphs import SINGLE_TOWERS, names_beside
+from clipwright.checkpoints.refusals import no_model
+from clipwright.checkpoints.small_files import SENTENCEPIECE_FILE, TOKENIZER_FILE, naming, read_json
 from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError, UnreachableError
 
-_TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SENTENCEPIECE_FILE)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Which files of a repository make a model."""
-
-    config: str
-    beside: tuple[str, ...]
-    """The small files that are read together with the config, where a repository has them."""
-    weights: tuple[str, ...] = ()
-    """Of these one, the one that is taken first."""
-    graphs: tuple[str, ...] = ()
-    """Or all of these, with the files that they name."""
-
-
-_LAYOUTS = (
-    _Layout(
-        openclip_config.CONFIG_FILE,
-        _TOKENIZER_FILES,
-        weights=("open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
-    ),
-    _Layout(
-        huggingface.CONFIG_FILE,
-        (huggingface.PREPROCESSOR_FILE, huggingface.PROCESSOR_FILE, *_TOKENIZER_FILES),
-        weights=("model.safetensors", "pytorch_model.bin"),
-    ),
-    *(_Layout(CONFIG_FILE, SMALL_FILES[name], graphs=graphs) for name, graphs in GRAPHS.items()),
-)
-"""The one that is taken first before the others: weights before graphs, as in a folder."""
 _TOLD_SIZE = re.compile(r"has size (\d+)")
 """In what huggingface_hub says of a download that is shorter or longer than announced."""
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -72,17 +42,18 @@ class _Cached:
     """Whether nothing else that is read can be missing."""
 
 
-def cached_or_pulled(name: str) -> Path:
+def cached_or_pulled(name: str, which: str | None = None) -> Path:
     """The folder of a repository in the hub's cache; downloaded where it is not there yet.
 
-    A repository that is there whole is used as it is, without a request. One of which another program has fetched only
-    a part is completed, or used as it is where the hub cannot be reached.
+    which: what the names of its weights or graphs must say, 'fp16' say. A repository that is there whole is used as it
+    is, without a request. One of which another program has fetched only a part is completed, or used as it is where the
+    hub cannot be reached.
     """
-    cached = _cached(name)
+    cached = _cached(name, which)
     if cached is not None and cached.complete:
         return cached.folder
     try:
-        return pull(name)
+        return pull(name, which)
     except UnreachableError as error:
         if cached is None:
             raise
@@ -92,42 +63,66 @@ def cached_or_pulled(name: str) -> Path:
 
 def is_cached(name: str) -> bool:
     """Whether a repository is in the hub's cache whole, so that it loads without a network. Nothing is requested."""
-    cached = _cached(name)
+    cached = _cached(name, None)
     return cached is not None and cached.complete
 
 
-def pull(name: str) -> Path:
+def pull(name: str, which: str | None = None) -> Path:
     """Downloads what a repository ('owner/name', or 'owner/name@revision') needs to run, and gives its folder.
 
-    Raises UnknownModelError where there is no such repository or revision, UnreachableError without a network, and
-    CheckpointError where there is no model in it, or where a file comes damaged twice; such a file is not kept.
+    which: as above. Raises UnknownModelError where there is no such repository or revision, UnreachableError without a
+    network, and CheckpointError where there is no model in it, or where a file comes damaged twice; such a file is not
+    kept.
     """
     repository, _, revision = name.partition("@")
     with _explained(name):
         info = huggingface_hub.HfApi().model_info(repository, revision=revision or None, files_metadata=True)
         assert info.sha is not None
         published = {file.rfilename: file for file in info.siblings or ()}
-        layout, weights = _wanted(published, repository, info.sha)
-        for file in [*layout.beside, *weights]:
-            if file in published and (file != SENTENCEPIECE_FILE or TOKENIZER_FILE not in published):
+        found = _wanted(published, repository, info.sha, which)
+        config = _fetch(repository, published[found.layout.config], info.sha, info.sha)
+        _check_config(found, config, repository)
+        for file in (MODULES_FILE, *found.layout.beside, *found.weights):
+            if file in published and not _is_spare(file, published):
                 _fetch(repository, published[file], info.sha, info.sha)
-        for graph in layout.graphs:
+        for graph in found.graphs:
             _fetch_graph(repository, graph, published, info.sha)
         # The config comes last, and under the revision's name, which then points here: until all is there, the name
         # goes on pointing to what was whole before.
-        folder = _fetch(repository, published[layout.config], info.sha, revision or None).parent
+        folder = _root(_fetch(repository, published[found.layout.config], info.sha, revision or None), found.layout)
         if folder.name != info.sha:
             raise ClipwrightError(f"{name!r} was changed on the hub while it was downloaded; try again")
-        for file in _read_or_absent(layout):
+        for file in _read_or_absent(found, which):
             if file not in published:
                 _note_absence(folder, file)
     return folder
 
 
+def _check_config(found: Found, config: Path, repository: str) -> None:
+    """Refuses, before anything large is downloaded, a model that is not built here. Towers may be one of a pair."""
+    if config.name != CONFIG_FILE or found.layout.name == "immich":
+        return
+    table = read_json(config)
+    if "model_cfg" not in table and not (found.graphs and table.get("model_type") in SINGLE_TOWERS):
+        with naming(repository):
+            check_kind(table)
+
+
+def _is_spare(file: str, names: Collection[str]) -> bool:
+    """Whether this is a tokenizer beside another that is taken first."""
+    folder, spare = file.removesuffix(SENTENCEPIECE_FILE), file.endswith(SENTENCEPIECE_FILE)
+    return spare and f"{folder}{TOKENIZER_FILE}" in names
+
+
+def _root(config: Path, layout: Layout) -> Path:
+    """The folder of a repository, from where its config lies."""
+    return config.parents[layout.config.count("/")]
+
+
 def _fetch_graph(repository: str, graph: str, published: Mapping[str, RepoSibling], commit: str) -> None:
     """A graph, and the files beside it in which its large tensors lie."""
     path = _fetch(repository, published[graph], commit, commit)
-    for name in external_files(path):
+    for name in names_beside(path):
         file = (PurePosixPath(graph).parent / name).as_posix()
         if file not in published:
             raise CheckpointError(f"{repository!r} lacks {file}, which {graph} names")
@@ -230,29 +225,27 @@ def _explained(name: str) -> Iterator[None]:
         ) from error
 
 
-def _cached(name: str) -> _Cached | None:
+def _cached(name: str, which: str | None) -> _Cached | None:
     repository, _, revision = name.partition("@")
-    for layout in _LAYOUTS:
+    for layout in {layout.config: layout for layout in LAYOUTS}.values():
         path = _cached_file(repository, layout.config, revision or None)
         if path is None:
             continue
-        folder = path.parent
-        if any(_weights_are_there(folder, file) for file in layout.weights) or _graphs_are_there(folder, layout.graphs):
-            return _Cached(folder, all(_is_settled(repository, file, folder) for file in _read_or_absent(layout)))
+        folder = _root(path, layout)
+        found = next((found for found in find_models(names_in(folder), which) if _is_whole(folder, found)), None)
+        if found is not None:
+            return _Cached(folder, all(_is_settled(repository, file, folder) for file in _read_or_absent(found, which)))
     return None
 
 
-def _read_or_absent(layout: _Layout) -> tuple[str, ...]:
-    """The files that would be read besides weights and graphs, were they there: whether they are must be known.
-
-    Weights count before graphs, so graphs alone do not tell that they are what is read.
-    """
-    return (*layout.beside, *WEIGHTS_FILES) if layout.graphs else layout.beside
+def _read_or_absent(found: Found, which: str | None) -> tuple[str, ...]:
+    """The files that would be read besides weights and graphs, were they there: whether they are must be known."""
+    return found.layout.beside if which is not None else (*found.layout.beside, *found.before)
 
 
 def _is_settled(repository: str, file: str, folder: Path) -> bool:
     """Whether a file is in the cache, is known to be absent from the repository, or is not needed."""
-    if file == SENTENCEPIECE_FILE and (folder / TOKENIZER_FILE).is_file():
+    if _is_spare(file, names_in(folder)):
         return True
     return huggingface_hub.try_to_load_from_cache(repository, file, revision=folder.name) is not None
 
@@ -269,56 +262,30 @@ def _note_absence(folder: Path, file: str) -> None:
     note.touch()
 
 
-def _weights_are_there(folder: Path, weights: str) -> bool:
-    if (folder / weights).is_file():
-        return True
-    index = folder / f"{weights}.index.json"
-    if not index.is_file():
-        return False
+def _is_whole(folder: Path, found: Found) -> bool:
+    """Whether all the files are there that its table of weights or its graphs name."""
     try:
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return True  # that it is damaged is said when it is read
-    return all((folder / str(name)).is_file() for name in shards)
-
-
-def _graphs_are_there(folder: Path, graphs: tuple[str, ...]) -> bool:
-    paths = [folder / graph for graph in graphs]
-    if not paths or not all(path.is_file() for path in paths):
-        return False
-    try:
-        return all((path.parent / name).is_file() for path in paths for name in external_files(path))
-    except CheckpointError:
+        if found.graphs:
+            graphs = [folder / graph for graph in found.graphs]
+            return all((graph.parent / name).is_file() for graph in graphs for name in names_beside(graph))
+        first = folder / found.weights[0]
+        parts = json.loads(first.read_text(encoding="utf-8"))["weight_map"] if first.suffix == ".json" else {}
+        return all((first.parent / str(name)).is_file() for name in set(parts.values()))
+    except (ValueError, KeyError, TypeError, AttributeError, CheckpointError):
         return True  # that it is damaged is said when it is read
 
 
-def _wanted(published: Mapping[str, RepoSibling], repository: str, commit: str) -> tuple[_Layout, list[str]]:
-    """The first layout that the repository holds, and the files of its weights, in one format only."""
-    for layout in _LAYOUTS:
-        if layout.config not in published:
-            continue
-        choices = [files for files in (_files_of(weights, published) for weights in layout.weights) if files]
-        # What the cache has already goes before what is taken first.
-        choices.sort(key=lambda files: any(_cached_file(repository, file, commit) is None for file in files))
-        if choices:
-            return layout, choices[0]
-        if layout.graphs and all(graph in published for graph in layout.graphs):
-            return layout, []
-    configs = " and ".join(dict.fromkeys(layout.config for layout in _LAYOUTS))
-    raise CheckpointError(
-        f"{repository!r} holds no model that is known: looked for {configs} with their weights, or with ONNX graphs"
-        f" ({graph_names()})"
+def _wanted(published: Mapping[str, RepoSibling], repository: str, commit: str, which: str | None) -> Found:
+    """The model that is taken of a repository: the first, its weights in a format that the cache has already."""
+    models = list(find_models(published, which))
+    if not models:
+        raise CheckpointError(f"{repository!r} {no_model(None, published, which)}")
+    first = models[0]
+    same = [found for found in models if (found.layout, found.variant) == (first.layout, first.variant)]
+    return min(
+        same if first.weights else [first],
+        key=lambda found: any(_cached_file(repository, file, commit) is None for file in found.weights),
     )
-
-
-def _files_of(weights: str, published: Mapping[str, RepoSibling]) -> list[str]:
-    """The files that hold these weights, in one piece or in several; none where the repository lacks them."""
-    if weights in published:
-        return [weights]
-    index = f"{weights}.index.json"
-    stem, _, ending = weights.rpartition(".")
-    shard = re.compile(rf"{re.escape(stem)}-\d+-of-\d+\.{ending}")
-    return [index, *sorted(filter(shard.fullmatch, published))] if index in published else []
 
 
 def _one_line(error: Exception) -> str:

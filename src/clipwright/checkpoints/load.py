@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from clipwright.checkpoints.catalog import catalog
 from clipwright.checkpoints.checkpoint import Checkpoint
-from clipwright.checkpoints.folder import OUR_FILE, read_checkpoint, read_model
-from clipwright.checkpoints.onnx_repository import OnnxRepository
+from clipwright.checkpoints.folder import GRAPHS_ALONE, OUR_FILE, read_checkpoint, read_model, read_two
+from clipwright.checkpoints.ready_graphs import ReadyGraphs
 from clipwright.errors import CheckpointError, UnknownModelError, suggestion
 
 STARTER = "starter"
 MODEL_FILE = OUR_FILE
 """How the model file in a folder is called."""
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+Fetch = Callable[[str, str | None], Path]
+"""Gives the folder of a repository on the hub; the second of its arguments is Place.which."""
 
 
-def load_model(name: str | Path) -> Checkpoint | OnnxRepository:
-    """What is called name: a checkpoint, as load_checkpoint gives it, or ready ONNX graphs where there are no weights.
+@dataclass(frozen=True)
+class Place:
+    """Where a model lies."""
+
+    paths: tuple[Path, ...]
+    """One file or folder; or two, which make a model together."""
+    which: str | None = None
+    """What was named behind a colon: the architecture of a file of weights, a variant of what a folder holds."""
+
+    def __str__(self) -> str:
+        return "+".join(map(str, self.paths)) + (f":{self.which}" if self.which else "")
+
+
+def load_model(name: str | Path) -> Checkpoint | ReadyGraphs:
+    """What is called name: a checkpoint, as load_checkpoint gives it, or ready graphs where there are no weights.
 
     Raises as load_checkpoint.
     """
-    return read_model(model_path(name))
+    return read_place(find_place(name))
 
 
 def load_checkpoint(name: str | Path) -> Checkpoint:
@@ -32,28 +49,80 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
     Raises UnknownModelError, with the nearest names, where there is no such model, and CheckpointError where its files
     are damaged or of a kind that is not read.
     """
-    return read_checkpoint(model_path(name))
+    place = find_place(name)
+    if len(place.paths) == 1:
+        return read_checkpoint(place.paths[0], place.which)
+    model = read_place(place)
+    if isinstance(model, ReadyGraphs):
+        raise CheckpointError(f"{str(name)!r} {GRAPHS_ALONE}")
+    return model
+
+
+def read_place(place: Place) -> Checkpoint | ReadyGraphs:
+    """The model at a place. No network is touched. Raises CheckpointError as load_checkpoint."""
+    if len(place.paths) == 2:
+        return read_two(*place.paths, place.which)
+    return read_model(place.paths[0], place.which)
+
+
+def find_place(name: str | Path, fetch: Fetch | None = None) -> Place:
+    """Where the model of a name lies; a repository of the hub is downloaded where it is not in the cache yet.
+
+    A Path never means a repository. fetch: what gives the folder of a repository, if not the cache; then only
+    repositories are meant. Raises UnknownModelError, with the nearest names, where there is no such model.
+    """
+    parts, which = split_name(name)
+    return Place(tuple(_path(type(name)(part), which, fetch) for part in parts), which)
+
+
+def split_name(name: str | Path) -> tuple[tuple[str, ...], str | None]:
+    """The names in a name: 'NAME+NAME' is a model that two make together, and behind a colon stands which one of
+    several is meant, or an architecture. A file or folder that is called so counts before either."""
+    text = str(name)
+    base, _, which = text.rpartition(":")
+    is_drive = len(base) == 1 and not Path(base).exists()  # C:\\lost.pt
+    if Path(text).exists() or not base or not which or is_drive:
+        base, which = text, ""
+    halves = base.split("+")
+    parts = (base,) if Path(base).exists() or len(halves) != 2 or not all(halves) else tuple(halves)
+    return parts, which or None
+
+
+def absolute_name(name: str, folder: Path = Path()) -> str:
+    """The name with its paths, which begin in folder, in full, so that it means the same in another one."""
+    parts, which = split_name(name)
+    full = [part if part == STARTER else _in_full(part, folder) for part in parts]
+    return "+".join(full) + (f":{_in_full(which, folder)}" if which else "")
+
+
+def _in_full(name: str, folder: Path) -> str:
+    path = folder / name
+    return str(path.absolute()) if path.exists() else name
 
 
 def model_path(name: str | Path) -> Path:
-    """Where the file or folder of a model lies; a repository of the hub is downloaded where it is not in the cache yet.
+    """The file or folder of a model that is a single one. Raises as find_place."""
+    return find_place(name).paths[0]
 
-    A file or folder of this name counts before a repository. A Path never means one. Raises UnknownModelError, with
-    the nearest names, where there is neither.
-    """
-    if name == STARTER:
-        path = Path(str(resources.files("clipwright") / "starter" / MODEL_FILE))
-        if not path.is_file():
-            raise CheckpointError(f"this installation lacks the starter's weights at {str(path)!r}; install it again")
-        return path
-    path = Path(name)
-    if path.exists():
-        return path
+
+def _path(name: str | Path, which: str | None, fetch: Fetch | None) -> Path:
+    if fetch is None and name == STARTER:
+        return _starter()
+    if fetch is None and Path(name).exists():
+        return Path(name)
     if isinstance(name, Path):
         raise _unknown(str(name))
+    repository = hub_name(name)
     from clipwright.checkpoints.hub import cached_or_pulled
 
-    return cached_or_pulled(hub_name(name))
+    return (fetch or cached_or_pulled)(repository, which)
+
+
+def _starter() -> Path:
+    path = Path(str(resources.files("clipwright") / "starter" / MODEL_FILE))
+    if not path.is_file():
+        raise CheckpointError(f"this installation lacks the starter's weights at {str(path)!r}; install it again")
+    return path
 
 
 def hub_name(name: str) -> str:

@@ -17,11 +17,13 @@ TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 SENTENCEPIECE_FILE = "spiece.model"
 """What transformers saves of SigLIP's tokenizer, where there is no tokenizer.json."""
+TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SENTENCEPIECE_FILE)
+"""What is read of a tokenizer."""
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Puts the path before what is wrong with it."""
+def naming(path: Path | str) -> Iterator[None]:
+    """Puts the path, or the name of a repository, before what is wrong with it."""
     try:
         yield
     except CheckpointError as error:

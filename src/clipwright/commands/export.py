@@ -42,7 +42,8 @@ def command(model: str, folder: Path, precision: Precision, photos: Path | None,
     """Write a model as ONNX graphs that plain onnxruntime runs, and measure how near they are to the model.
 
     FOLDER is new or empty and gets image.onnx and text.onnx with their weights beside them, tokenizer.json, input.json
-    (how to prepare pictures and texts), and parity.json (how near the written graphs are to the model in fp32).
+    (how to prepare pictures and texts), and parity.json (how near the written graphs are to the model in fp32). It is
+    a model from then on, as any other: --model FOLDER.
 
     \b
     Examples:

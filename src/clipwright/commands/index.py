@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clipwright.checkpoints.load import STARTER
+from clipwright.checkpoints.load import STARTER, absolute_name
 from clipwright.cli import DONE, SOME_FAILED
 from clipwright.commands.options import (
     SPACING,
@@ -97,8 +97,8 @@ def _open_embedder(index: PhotoIndex, settings: EmbedderSettings) -> Embedder:
     if model is None:
         spaces = index.spaces()
         model = spaces[0].model if spaces else STARTER
-    elif model != STARTER and Path(model).exists():
-        model = str(Path(model).absolute())  # a search may be asked for in another folder
+    else:
+        model = absolute_name(model)  # a search may be asked for in another folder
     return open_embedder(
         replace(settings, model=model, pixels=settings.pixels or "fast", precision=settings.precision or "auto")
     )

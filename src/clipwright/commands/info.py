@@ -16,7 +16,7 @@ from clipwright.errors import CheckpointError
 
 if TYPE_CHECKING:
     from clipwright.checkpoints.checkpoint import Checkpoint
-    from clipwright.checkpoints.onnx_repository import OnnxRepository
+    from clipwright.checkpoints.ready_graphs import ReadyGraphs
     from clipwright.index.index_facts import IndexFacts, RootFacts
     from clipwright.training.standing import Standing
 
@@ -107,25 +107,26 @@ def _index_record(facts: IndexFacts) -> dict[str, Any]:
 
 
 def _show_model(model: str, as_json: bool) -> int:
-    from clipwright.checkpoints.load import load_model, model_path
-    from clipwright.checkpoints.onnx_repository import OnnxRepository
+    from clipwright.checkpoints.load import find_place, read_place
+    from clipwright.checkpoints.ready_graphs import ReadyGraphs
     from clipwright.records import write_record
     from clipwright.training.standing import standing_of_model, standing_without_model
 
+    place = find_place(model)
     try:
-        opened = load_model(model)
+        opened = read_place(place)
     except CheckpointError:
         standing = standing_without_model(Path(model))
         if standing is None:
             raise
         _show_run(model, standing, as_json)
         return DONE
-    standing = standing_of_model(model_path(model), opened.provenance)
-    towers = _graphs(opened) if isinstance(opened, OnnxRepository) else _weights(opened)
+    standing = standing_of_model(place.paths[0], opened.provenance)
+    towers = _graphs(opened) if isinstance(opened, ReadyGraphs) else _weights(opened)
     record: dict[str, Any] = {
         "model": model,
         **({"run": asdict(standing)} if standing else {}),
-        "file": str(model_path(model)),
+        "file": str(place),
         "space_id": opened.space_id(),
         **towers,
         "input": write_record(opened.spec),
@@ -166,11 +167,12 @@ def _weights(checkpoint: Checkpoint) -> dict[str, Any]:
     return {"parameters": parameters, "config": config_table(checkpoint.config)}
 
 
-def _graphs(repository: OnnxRepository) -> dict[str, Any]:
+def _graphs(graphs: ReadyGraphs) -> dict[str, Any]:
     """What is said of towers that are ready graphs."""
-    paths = {"vision": repository.image, "text": repository.text}
-    config = {"embed_dim": repository.embed_dim, "scores": repository.scores}
-    return {"graphs": {tower: str(path) for tower, path in paths.items()}, "config": config}
+    paths = {"vision": graphs.image, "text": graphs.text}
+    config = {"embed_dim": graphs.embed_dim, "scores": graphs.scores}
+    shown = {tower: str(path) for tower, path in paths.items()}
+    return {"graphs": shown, "precision": graphs.precision, "config": config}
 
 
 def _print_record(record: dict[str, Any], depth: int = 0) -> None:

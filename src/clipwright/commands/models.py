@@ -31,8 +31,12 @@ def command(context: click.Context, as_json: bool) -> int:
     """List the models that have a name, with what they are; or fetch and convert others.
 
     A name that is not here yet is downloaded when it is first used. A model is also any file that 'clipwright train'
-    wrote, any file or folder in the layout of OpenAI, OpenCLIP or Hugging Face, and any repository of the Hugging Face
-    hub that holds one: OWNER/NAME. A name of the hub, short or long, may end in @REVISION.
+    wrote, any file or folder in the layout of OpenAI, OpenCLIP, Hugging Face or sentence-transformers, any folder of
+    ready graphs, and any repository of the Hugging Face hub that holds one: OWNER/NAME. A name of the hub, short or
+    long, may end in @REVISION.
+
+    FILE:ViT-B-32 names the architecture of bare weights, FILE:CONFIG.json their config. NAME:fp16 is one of several
+    variants in a folder or repository. FILE+MODEL takes what a file lacks from a model, IMAGES+TEXTS a tower of each.
 
     \b
     Examples:
@@ -97,25 +101,24 @@ def _print_table(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 @command.command("pull", context_settings=SPACING)
-@click.argument("name", metavar="NAME[@REVISION]")
+@click.argument("name", metavar="NAME[@REVISION][:VARIANT]")
 def pull_command(name: str) -> int:
     """Download a model from the Hugging Face hub into its cache, and check that it can be read.
 
-    NAME is a name that 'clipwright models' lists, or OWNER/NAME. HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE
-    mean what they mean to huggingface_hub.
+    NAME is a name that 'clipwright models' lists, or OWNER/NAME; VARIANT is 'fp16' or 'quantized', say.
+    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean to huggingface_hub.
 
     \b
     Examples:
       clipwright models pull openai-vit-b-32
       clipwright models pull laion/CLIP-ViT-B-32-laion2B-s34B-b79K
     """
-    from clipwright.checkpoints.folder import read_model
     from clipwright.checkpoints.hub import pull
-    from clipwright.checkpoints.load import hub_name
+    from clipwright.checkpoints.load import find_place, read_place
 
-    folder = pull(hub_name(name))
-    model = read_model(folder)
-    print(f"{name}: {model.spec.image_size} px, {model.embed_dim} numbers a photograph, in {folder}")
+    place = find_place(name, pull)
+    model = read_place(place)
+    print(f"{name}: {model.spec.image_size} px, {model.embed_dim} numbers a photograph, in {place}")
     return DONE
 
 

@@ -19,7 +19,10 @@ class Backend(Protocol):
     """Runs both towers of one model. Features are not of unit length. Safe to use from several threads."""
 
     name: BackendName
-    precision: Precision
+
+    @property
+    def precision(self) -> str:
+        """What it computes in: a Precision; of ready graphs what their names say, 'fp16' or 'quantized' say."""
 
     def image_features(self, pixels: np.ndarray, /) -> np.ndarray:
         """pixels (B, 3, S, S) float32, normalised, to (B, D) float32."""

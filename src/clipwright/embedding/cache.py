@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 from clipwright import __version__
 from clipwright.atomic import making_folder, remove_leftovers, replacing
 from clipwright.checkpoints.checkpoint import Checkpoint
-from clipwright.checkpoints.onnx_repository import OnnxRepository
+from clipwright.checkpoints.ready_graphs import ReadyGraphs
 from clipwright.embedding.crash_marks import CrashRecord, Trial, remove_records
 from clipwright.errors import ClipwrightError
 
@@ -118,12 +118,16 @@ class ModelCache:
                 folder.rmdir()  # if nothing is left in it
         return removed
 
-    def space_id(self, checkpoint: Checkpoint | OnnxRepository) -> str:
-        """The model's space_id, remembered by path, size and time of its files: hashing a large model is slow."""
+    def space_id(self, checkpoint: Checkpoint | ReadyGraphs) -> str:
+        """The model's space_id, remembered by path, size and time of its files: hashing a large model is slow.
+
+        The same weights may be named with several architectures, so config and spec count too.
+        """
         if not checkpoint.files:
             return checkpoint.space_id()
         stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in checkpoint.files]
-        name = hashlib.sha256(json.dumps([code_key(), stats]).encode()).hexdigest()
+        read_as = [repr(getattr(checkpoint, "config", None)), repr(checkpoint.spec)]
+        name = hashlib.sha256(json.dumps([code_key(), stats, read_as]).encode()).hexdigest()
         path = self.folder / _IDS / name
         with contextlib.suppress(OSError):
             known = path.read_text(encoding="ascii").strip()

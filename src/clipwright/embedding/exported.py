@@ -1,26 +1,22 @@
-"""Towers as files that plain onnxruntime runs, with all that one must know to feed them; and such files, run."""
+"""Towers as files that plain onnxruntime runs, with all that one must know to feed them."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from clipwright.checkpoints.checkpoint import Checkpoint, config_table
-from clipwright.embedding.backend import BackendName, Precision, Tower
+from clipwright.checkpoints.export_table import FORMAT_VERSION
+from clipwright.checkpoints.layouts import EXPORT_FILE
+from clipwright.checkpoints.ready_graphs import files_id
+from clipwright.checkpoints.small_files import TOKENIZER_FILE
+from clipwright.embedding.backend import Precision, Tower
 from clipwright.embedding.tower_graphs import tower_graph
 from clipwright.graph.builder import Graph
-from clipwright.graph.towers import IMAGE_INPUT, OUTPUT, TEXT_INPUTS
 from clipwright.inputs.tokenizer import document_that_cleans
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-FORMAT_VERSION = 1
-INPUT_FILE, TOKENIZER_FILE = "input.json", "tokenizer.json"
 TOWERS: tuple[Tower, ...] = ("text", "image")
 """In the order in which they are written: int8 may lack the tokenizer, and then says so at once."""
 
@@ -44,13 +40,16 @@ def write_towers(checkpoint: Checkpoint, name: str, space_id: str, precision: Pr
         graph = tower_graph(checkpoint, tower, precision, fused=True, packed=False)
         graph.write(folder, graph_file(tower), weights_file(tower))
         described[tower] = {"graph": graph_file(tower), "weights": weights_file(tower)} | _ends_of(graph)
+    document = None
     if checkpoint.tokenizer is not None:
         document, _ = document_that_cleans(checkpoint.tokenizer, checkpoint.spec)
         (folder / TOKENIZER_FILE).write_text(document, encoding="utf-8")
+    files = [folder / described[tower][file] for file in ("graph", "weights") for tower in ("image", "text")]
     table = {
         "format": FORMAT_VERSION,
         "model": name,
         "space_id": space_id,
+        "files_id": files_id(checkpoint.embed_dim, checkpoint.spec, document, files),
         "variant": variant(precision),
         "embed_dim": checkpoint.config.embed_dim,
         "scores": checkpoint.config.scores,
@@ -63,7 +62,7 @@ def write_towers(checkpoint: Checkpoint, name: str, space_id: str, precision: Pr
         "config": config_table(checkpoint.config),
         "provenance": dict(checkpoint.provenance),
     }
-    (folder / INPUT_FILE).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / EXPORT_FILE).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def variant(precision: Precision) -> str:
@@ -77,29 +76,3 @@ def _ends_of(graph: Graph) -> dict[str, Any]:
         key: {value.name: {"type": value.dtype.name, "shape": list(value.shape)} for value in values}
         for key, values in (("inputs", graph.inputs), ("outputs", graph.outputs))
     }
-
-
-class ExportedTowers:
-    """The towers in a folder that write_towers filled, as a Backend. A tower is opened when it is first asked for."""
-
-    name: BackendName = "onnx"
-
-    def __init__(self, folder: Path, precision: Precision, threads: int | None = None) -> None:
-        self.precision: Precision = precision
-        self._folder = folder
-        self._threads = threads
-        self._sessions: dict[Tower, onnxruntime.InferenceSession] = {}
-
-    def image_features(self, pixels: np.ndarray) -> np.ndarray:
-        return self._run("image", {IMAGE_INPUT: np.ascontiguousarray(pixels)})
-
-    def text_features(self, ids: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        return self._run("text", dict(zip(TEXT_INPUTS, (ids, ends), strict=True)))
-
-    def _run(self, tower: Tower, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        from clipwright.embedding.backends.onnx import open_file
-
-        if tower not in self._sessions:
-            self._sessions[tower] = open_file(self._folder / graph_file(tower), self._threads)
-        (features,) = self._sessions[tower].run([OUTPUT], inputs)
-        return np.asarray(features)

@@ -11,7 +11,7 @@ from typing import Literal
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.load import load_model
 from clipwright.checkpoints.model_file import UNFINISHED
-from clipwright.checkpoints.onnx_repository import OnnxRepository
+from clipwright.checkpoints.ready_graphs import ReadyGraphs
 from clipwright.embedding.backend import Backend, BackendName, Precision
 from clipwright.embedding.cache import ModelCache, Shelf
 from clipwright.embedding.embedder import Embedder, Pixels
@@ -38,6 +38,8 @@ def load_embedder(
 ) -> Embedder:
     """The embedder of a model: 'starter', a published one's short name, a file or folder, or a repository of the hub.
 
+    What may stand behind such a name: docs/guides/models.md.
+
     threads bounds the processor cores that the towers use; None takes all. pixels: exact as the model's maker prepares
     them, or fast, which decodes large JPEGs at a fraction of their size. backend: None is ONNX Runtime, or what the
     precision asks for. compiled: through torch.compile, which takes a minute at first and pays in long runs on CUDA.
@@ -47,7 +49,7 @@ def load_embedder(
     ClipwrightError where this machine lacks what backend and precision ask for.
     """
     model = load_model(name)
-    if isinstance(model, OnnxRepository):
+    if isinstance(model, ReadyGraphs):
         return embedder_of_graphs(
             model,
             str(name),
@@ -104,7 +106,7 @@ def embedder_from(
 
 def embedder_on(
     backend: Backend,
-    model: Checkpoint | OnnxRepository,
+    model: Checkpoint | ReadyGraphs,
     name: str,
     space_id: str,
     pixels: Pixels = "exact",
@@ -129,7 +131,7 @@ def embedder_on(
 
 
 def embedder_of_graphs(
-    repository: OnnxRepository,
+    graphs: ReadyGraphs,
     name: str,
     *,
     threads: int | None = None,
@@ -139,28 +141,30 @@ def embedder_of_graphs(
     compiled: bool = False,
     strict_length: bool = False,
 ) -> Embedder:
-    """The embedder of ready ONNX graphs, called by this name in messages.
+    """The embedder of ready graphs, called by this name in messages.
 
-    Raises ClipwrightError where another backend or precision is asked for by name than theirs.
+    Raises ClipwrightError where another backend or precision is asked for by name than theirs; fp32 is what is meant
+    where nothing is said.
     """
-    for option, asked, known in (("backend", backend, "onnx"), ("precision", precision, "fp32")):
-        if asked not in (None, "auto", known):
+    runtime = "ONNX Runtime" if graphs.runtime == "onnx" else "OpenVINO"
+    for option, asked, known in (("backend", backend, graphs.runtime), ("precision", precision, graphs.precision)):
+        if asked not in (None, "auto", "fp32", known):
             raise ClipwrightError(
-                f"{name} holds ready ONNX graphs, which run as they are, on ONNX Runtime; leave out --{option} {asked}"
+                f"{name} holds ready graphs ({graphs.precision}), which run as they are, on {runtime}; leave out"
+                f" --{option} {asked}"
             )
     if compiled:
-        raise ClipwrightError(f"{name} holds ready ONNX graphs, which are not compiled; leave out --compile")
-    if repository.scores == "sigmoid":
+        raise ClipwrightError(f"{name} holds ready graphs, which are not compiled; leave out --compile")
+    if graphs.scores == "sigmoid" and graphs.bias is None:
         logger.warning(
-            "%s holds ready ONNX graphs, but not SigLIP's scale and bias: classify's probabilities are shares among the"
+            "%s holds ready graphs, but not SigLIP's scale and bias: classify's probabilities are shares among the"
             " labels, not one for each label by itself; embeddings and similarities are not affected",
             name,
         )
-    from clipwright.embedding.backends.onnx_files import OnnxFilesBackend
+    from clipwright.embedding.backends.ready_graphs import ReadyGraphsBackend
 
-    backend_of_files = OnnxFilesBackend(repository, threads)
-    space_id = ModelCache().space_id(repository)
-    return embedder_on(backend_of_files, repository, name, space_id, pixels, strict_length=strict_length)
+    space_id = ModelCache().space_id(graphs)
+    return embedder_on(ReadyGraphsBackend(graphs, threads), graphs, name, space_id, pixels, strict_length=strict_length)
 
 
 def open_backend(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from clipwright.atomic import making_folder
 from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.checkpoints.ready_graphs import read_ready_graphs
 from clipwright.embedding.backend import Precision
+from clipwright.embedding.backends.ready_graphs import ReadyGraphsBackend
 from clipwright.embedding.cache import ModelCache
 from clipwright.embedding.embedder import Embedder
-from clipwright.embedding.exported import ExportedTowers, variant, write_towers
+from clipwright.embedding.exported import variant, write_towers
 from clipwright.embedding.load import embedder_on, open_backend
 from clipwright.errors import ClipwrightError, Failure
 from clipwright.evaluation.parity import Parity, ParitySet, Progress, made_up_set, measure, photograph_set
@@ -83,7 +84,7 @@ def export(
         write_towers(checkpoint, name, space_id, precision, making)
         parity, failures = measure(
             lambda: embedder_on(open_backend(checkpoint), checkpoint, name, space_id),
-            _opener(checkpoint, name, space_id, precision, making),
+            lambda: _open(making, name, space_id),
             measured,
             has_tokenizer=checkpoint.tokenizer is not None,
             progress=progress,
@@ -95,10 +96,10 @@ def export(
     return report
 
 
-def _opener(
-    checkpoint: Checkpoint, name: str, space_id: str, precision: Precision, folder: Path
-) -> Callable[[], Embedder]:
-    return lambda: embedder_on(ExportedTowers(folder, precision), checkpoint, name, space_id)
+def _open(folder: Path, name: str, space_id: str) -> Embedder:
+    """What anyone who opens the folder has, whose space_id is known here."""
+    graphs = read_ready_graphs(folder)
+    return embedder_on(ReadyGraphsBackend(graphs), graphs, name, space_id)
 
 
 def _notes(checkpoint: Checkpoint, precision: Precision, parity: Parity, measured: ParitySet, failed: int) -> list[str]:

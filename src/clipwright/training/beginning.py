@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clipwright.checkpoints.checkpoint import TOWER_KINDS, Checkpoint
-from clipwright.checkpoints.load import STARTER, load_checkpoint
+from clipwright.checkpoints.load import absolute_name, load_checkpoint
 from clipwright.errors import RecipeError, UnknownModelError, UnreachableError
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.tokenizer import end_ids, train_tokenizer
@@ -31,11 +31,10 @@ def read_start(recipe: Recipe, folder: Path) -> Checkpoint | None:
     name = recipe.training.start_from
     if name is None:
         return None
-    beside = folder / name
     try:
-        start = load_checkpoint(beside if name != STARTER and beside.exists() else name)
+        start = load_checkpoint(absolute_name(name, folder))
     except (UnknownModelError, UnreachableError) as error:
-        raise type(error)(f"training.start_from: there is no {str(beside)!r}, and {error}") from error
+        raise type(error)(f"training.start_from: there is no {str(folder / name)!r}, and {error}") from error
     differing = list(
         _differences(write_record(start.config, TOWER_KINDS), write_record(recipe.config, TOWER_KINDS), "config")
     )

@@ -108,6 +108,18 @@ _NOT_BUILT = {
     "metaclip_2": "multilingual text towers",
     "altclip": "multilingual text towers",
     "chinese_clip": "text towers of BERT's kind",
+    "vision-text-dual-encoder": "text towers of BERT's kind",
+    "jina_clip": "text towers of BERT's kind",
+    "nomic_bert": "towers of BERT's kind",
+    "align": "text towers of BERT's kind, nor EfficientNet",
+    "blip": "towers of BLIP's kind",
+    "blip-2": "towers of BLIP's kind",
+    "blip_2_qformer": "towers of BLIP's kind",
+    "clipseg": "decoder that marks regions of a picture (CLIPSeg)",
+    "groupvit": "towers that group regions of a picture",
+    "owlvit": "towers that find objects in a picture",
+    "owlv2": "towers that find objects in a picture",
+    "xclip": "towers that read videos",
     "clip_text_model": "models of a text tower alone",
     "clip_vision_model": "models of an image tower alone",
     "siglip_text_model": "models of a text tower alone",
@@ -146,7 +158,7 @@ def read_huggingface(
         config=model,
         spec=spec,
         tokenizer=tokenizer,
-        weights=_weights(tensors),
+        weights=own_names(tensors),
         provenance={"layout": "huggingface"},
     )
 
@@ -169,9 +181,8 @@ def _read_configs(
     tokenizer_config: Mapping[str, Any],
 ) -> tuple[ModelConfig, InputSpec, str | None]:
     """All but the weights. The tokenizer is OpenAI's where the folder has none and the vocabulary is that large."""
-    kind = config.get("model_type")
-    if kind not in _DEFAULTS:
-        raise CheckpointError(_refusal(kind))
+    check_kind(config)
+    kind = config["model_type"]
     if preprocessor is None:
         raise CheckpointError(
             f"{PREPROCESSOR_FILE} is missing, and {PROCESSOR_FILE} with an image_processor too, so it is not stated how"
@@ -189,11 +200,22 @@ def _read_configs(
     return model, spec, tokenizer
 
 
-def _refusal(kind: object) -> str:
-    if not isinstance(kind, str):
-        return f"{CONFIG_FILE} states no model_type; clipwright reads {' and '.join(_DEFAULTS)}"
-    lacking = f"has no {_NOT_BUILT[kind]}" if kind in _NOT_BUILT else f"reads {' and '.join(_DEFAULTS)}"
-    return f"{CONFIG_FILE} is of a {kind!r} model; clipwright {lacking}"
+def check_kind(config: Mapping[str, Any]) -> None:
+    """Raises CheckpointError, saying what it is, where a config is of a model that is not built here."""
+    kind = config.get("model_type")
+    if kind in _DEFAULTS:
+        return
+    if not isinstance(kind, str) and isinstance(config.get("architecture"), str):
+        said = f"{CONFIG_FILE} is of timm's {config['architecture']!r}, an image tower alone"
+    elif not isinstance(kind, str):
+        said = f"{CONFIG_FILE} states no model_type; clipwright reads {' and '.join(_DEFAULTS)}"
+    elif kind in _NOT_BUILT:
+        said = f"{CONFIG_FILE} is of a {kind!r} model; clipwright has no {_NOT_BUILT[kind]}"
+    else:
+        said = f"{CONFIG_FILE} is of a {kind!r} model; clipwright reads {' and '.join(_DEFAULTS)}"
+    if config.get("auto_map"):
+        said += "; it needs the repository's own code (auto_map), and clipwright runs none"
+    raise CheckpointError(said)
 
 
 def _tower(config: Mapping[str, Any], kind: str, part: str) -> dict[str, Any]:
@@ -394,7 +416,13 @@ def _special_ids(
     )
 
 
-def _weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | JoinedRows]:
+def is_huggingface(tensors: Mapping[str, np.ndarray]) -> bool:
+    """Whether these are the tensors of both towers in Hugging Face's names."""
+    return all(any(name.startswith(f"{tower}_model.") for name in tensors) for tower in ("vision", "text"))
+
+
+def own_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | JoinedRows]:
+    """The weights under clipwright's names. A name that is not known stays as it is, to be refused by it later."""
     weights: dict[str, np.ndarray | JoinedRows] = {}
     for name, array in tensors.items():
         query, other = _QUERY.fullmatch(name), _KEY_OR_VALUE.fullmatch(name)

@@ -84,8 +84,42 @@ def says_all(tensors: Mapping[str, np.ndarray]) -> bool:
     return "input_resolution" in tensors or (kernel.dtype == np.float16 and norm.dtype == np.float32)
 
 
-def read_openai(tensors: Mapping[str, np.ndarray]) -> Checkpoint:
-    """The checkpoint in these tensors, in whatever precision they are. Raises CheckpointError where shapes lie."""
+def read_openai(tensors: Mapping[str, np.ndarray], config: ModelConfig | None = None) -> Checkpoint:
+    """The checkpoint in these tensors, in whatever precision they are. config: where it is known from elsewhere.
+
+    Raises CheckpointError where shapes lie.
+    """
+    if not any(name.startswith("transformer.resblocks.") for name in tensors):
+        raise CheckpointError(
+            "the weights lack the text tower's blocks (transformer.resblocks...), which WiSE-FT takes out; name the"
+            " model that was fine-tuned behind a plus, whose text tower is taken then: FILE+MODEL"
+        )
+    if config is None:
+        config = _shown_config(tensors)
+    return as_openai(config, rename(tensors, isinstance(config.vision, ResNetConfig)))
+
+
+def as_openai(config: ModelConfig, weights: Mapping[str, np.ndarray | JoinedRows]) -> Checkpoint:
+    """The checkpoint of weights in clipwright's names whose inputs are prepared as OpenAI does."""
+    known = config.text.vocab_size == OPENAI_VOCAB_SIZE
+    spec = InputSpec(
+        image_size=config.vision.image_size,
+        context_length=config.text.context_length,
+        start_id=config.text.vocab_size - 2,
+        end_id=config.text.vocab_size - 1,
+        pad_id=0,
+    )
+    return Checkpoint(
+        config=config,
+        spec=spec,
+        tokenizer=openai_tokenizer() if known else None,
+        weights={**weights, **scalars(weights)},
+        provenance={"layout": "openai"},
+    )
+
+
+def _shown_config(tensors: Mapping[str, np.ndarray]) -> ModelConfig:
+    """The config that the shapes show, and what of it they do not show as in OpenAI's own models."""
     try:
         config = _config(tensors)
     except KeyError as error:
@@ -95,26 +129,12 @@ def read_openai(tensors: Mapping[str, np.ndarray]) -> Checkpoint:
     if not says_all(tensors):
         logger.warning(
             "the file does not say which activation and which heads these weights want; OpenAI's are taken (QuickGELU,"
-            " %d numbers a head); for a model of OpenCLIP name the folder that holds its %s",
+            " %d numbers a head); name the architecture behind the file, FILE:ViT-B-32 say, or the folder that holds"
+            " its %s",
             _HEAD_WIDTH,
             "open_clip_config.json",
         )
-    known = config.text.vocab_size == OPENAI_VOCAB_SIZE
-    spec = InputSpec(
-        image_size=config.vision.image_size,
-        context_length=config.text.context_length,
-        start_id=config.text.vocab_size - 2,
-        end_id=config.text.vocab_size - 1,
-        pad_id=0,
-    )
-    weights = rename(tensors, isinstance(config.vision, ResNetConfig))
-    return Checkpoint(
-        config=config,
-        spec=spec,
-        tokenizer=openai_tokenizer() if known else None,
-        weights=weights | scalars(weights),
-        provenance={"layout": "openai"},
-    )
+    return config
 
 
 def rename(tensors: Mapping[str, np.ndarray], resnet: bool) -> dict[str, np.ndarray]:

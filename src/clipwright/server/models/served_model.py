@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from clipwright.checkpoints.load import STARTER
+from clipwright.checkpoints.load import STARTER, split_name
 from clipwright.server.metrics import Metrics
 from clipwright.server.models.model_facts import ModelFacts
 from clipwright.server.models.orders import Order, OrderKind
@@ -354,9 +354,11 @@ FileStamp = tuple[str, int, int, int]
 
 def file_stamps(source: str) -> tuple[FileStamp, ...]:
     """What tells whether a model on disk has changed; nothing for one in the package or on the hub."""
-    if source == STARTER:
-        return ()
-    path = Path(source)
+    parts, _ = split_name(source)
+    return tuple(stamp for part in parts if part != STARTER for stamp in _stamps(Path(part)))
+
+
+def _stamps(path: Path) -> tuple[FileStamp, ...]:
     try:
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         stats = [(file.name, file.stat()) for file in files if file.is_file()]
@@ -367,9 +369,14 @@ def file_stamps(source: str) -> tuple[FileStamp, ...]:
 
 def public_name(source: str) -> str:
     """What clients call a model: of a file or folder its name, for where it lies is nobody's business."""
-    path = Path(source)
-    if source == STARTER or not path.exists():
-        return source
+    parts, which = split_name(source)
+    return "+".join(map(_last_part, parts)) + (f":{_last_part(which)}" if which else "")
+
+
+def _last_part(name: str) -> str:
+    path = Path(name)
+    if name == STARTER or not path.exists():
+        return name
     path = path.resolve()
     return path.stem if path.is_file() else path.name
 

@@ -18,13 +18,16 @@ from tokenizers import models, pre_tokenizers, processors
 
 from clipwright.checkpoints.external_data import external_files
 from clipwright.checkpoints.folder import read_checkpoint, read_model
-from clipwright.checkpoints.onnx_repository import GraphLayout, OnnxRepository, read_onnx_repository
-from clipwright.embedding.backends.onnx_files import OnnxFilesBackend
+from clipwright.checkpoints.layouts import LayoutName
+from clipwright.checkpoints.load import load_model
+from clipwright.checkpoints.ready_graphs import ReadyGraphs, read_ready_graphs
+from clipwright.embedding.backends.ready_graphs import ReadyGraphsBackend
 from clipwright.embedding.cache import ModelCache
 from clipwright.embedding.embedder import unit_rows
 from clipwright.errors import CheckpointError
 from clipwright.inputs.tokenizer import Tokenizer, framing_ids
-from tests.graph_folders import graph_folder, reference_folder, write_graph
+from tests.graph_folders import graph_folder, reference_folder, write_graph, write_pair
+from tests.reference import reference_checkpoint
 from tests.support import REFERENCE, run_cli
 
 
@@ -39,32 +42,33 @@ def change(path: Path, **changes: Any) -> None:
 
 def test_weights_count_before_graphs(tmp_path: Path) -> None:
     folder = reference_folder(tmp_path, "hf-clip")
-    assert isinstance(read_model(folder), OnnxRepository)
+    assert isinstance(read_model(folder), ReadyGraphs)
     shutil.copyfile(REFERENCE / "hf-clip" / "model.safetensors", folder / "model.safetensors")
     assert read_model(folder).space_id() == read_checkpoint(REFERENCE / "hf-clip").space_id()
 
 
 def test_graphs_are_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(
-        CheckpointError, match="ready ONNX graphs and no weights, which this needs; classify, similarity"
-    ):
+    with pytest.raises(CheckpointError, match="ready graphs and no weights, which this needs; classify, similarity"):
         read_checkpoint(graph_folder(tmp_path))
     answer = run_cli("models", "convert", tmp_path, tmp_path / "new", "--layout", "openclip")
-    assert (answer.status, "ready ONNX graphs and no weights" in answer.stderr) == (2, True)
+    assert (answer.status, "ready graphs and no weights" in answer.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("lacking", ["config.json", "onnx/text_model.onnx"])
 def test_half_a_folder_says_what_was_looked_for(tmp_path: Path, lacking: str) -> None:
     folder = graph_folder(tmp_path)
     (folder / lacking).unlink()
-    with pytest.raises(CheckpointError, match=r"onnx/text_model.onnx or visual/model.onnx"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"visual/model.onnx and textual/model.onnx or onnx/vision_model.onnx and onnx/text_model.onnx",
+    ):
         read_model(folder)
-    with pytest.raises(CheckpointError, match=r"looked for onnx/vision_model.onnx and .* or visual/model.onnx and"):
-        read_onnx_repository(folder)
+    with pytest.raises(CheckpointError, match=r"looked for .* visual/model.onnx and .* or onnx/vision_model.onnx and"):
+        read_ready_graphs(folder)
 
 
 @pytest.mark.parametrize("layout", ["transformers.js", "immich"])
-def test_info_says_what_graphs_are(tmp_path: Path, layout: GraphLayout) -> None:
+def test_info_says_what_graphs_are(tmp_path: Path, layout: LayoutName) -> None:
     record = json.loads(run_cli("info", graph_folder(tmp_path, layout), "--json").stdout)
     assert record["space_id"] == read_model(tmp_path).space_id()
     assert record["config"] == {"embed_dim": 16, "scores": "softmax"}
@@ -74,12 +78,61 @@ def test_info_says_what_graphs_are(tmp_path: Path, layout: GraphLayout) -> None:
     assert "graphs\n  vision" in run_cli("info", tmp_path).stdout
 
 
+# A folder for each tower
+
+
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    return write_pair(tmp_path / "vision", tmp_path / "text", reference_checkpoint("hf-clip"), REFERENCE / "hf-clip")
+
+
+def test_one_tower_alone_says_how_both_are_named(tmp_path: Path) -> None:
+    for folder, held, other in zip(pair(tmp_path), ("an image", "a text"), ("text", "image"), strict=True):
+        answer = run_cli("info", folder)
+        assert (answer.status, answer.stdout) == (2, "")
+        assert f"this is {held} tower alone; name the folder or repository of its {other} tower too" in answer.stderr
+        assert "IMAGES+TEXTS" in answer.stderr
+
+
+def test_two_towers_are_shown_as_one_model(tmp_path: Path) -> None:
+    name = "+".join(map(str, pair(tmp_path)))
+    told = json.loads(run_cli("info", name, "--json").stdout)
+    assert told["file"] == name
+    assert told["graphs"] == {"vision": str(tmp_path / "vision/model.onnx"), "text": str(tmp_path / "text/model.onnx")}
+    answer = run_cli("models", "convert", name, tmp_path / "new", "--layout", "openclip")
+    assert (answer.status, "ready graphs and no weights, which this needs" in answer.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("change_of", "table", "complaint"),
+    [
+        ("text", {"projection_dim": 7}, "are not the towers of one model"),
+        ("text", {"model_type": "siglip_text_model"}, "are not the towers of one model"),
+        ("text", {"model_type": "clip_vision_model"}, "this is not one tower, but a 'clip_vision_model' model"),
+        ("vision", {"model_type": "dinov2"}, "this is not one tower, but a 'dinov2' model with model.onnx"),
+    ],
+)
+def test_towers_of_two_models_are_refused(
+    tmp_path: Path, change_of: str, table: dict[str, Any], complaint: str
+) -> None:
+    images, texts = pair(tmp_path)
+    change(tmp_path / change_of / "config.json", **table)
+    with pytest.raises(CheckpointError, match=complaint):
+        load_model(f"{images}+{texts}")
+
+
+def test_a_folder_without_graphs_is_no_tower(tmp_path: Path) -> None:
+    images, texts = pair(tmp_path)
+    (texts / "model.onnx").unlink()
+    with pytest.raises(CheckpointError, match=r"text' holds no ready graphs: looked for"):
+        load_model(f"{images}+{texts}")
+
+
 # Identity
 
 
 def test_space_id_changes_with_every_byte_that_matters(tmp_path: Path) -> None:
     folder = graph_folder(tmp_path, external=True)
-    shown = [read_onnx_repository(folder).space_id()]
+    shown = [read_ready_graphs(folder).space_id()]
     for name in ("onnx/vision_model.onnx_data", "onnx/text_model.onnx", "tokenizer.json", "preprocessor_config.json"):
         path = folder / name
         if name.endswith(".onnx"):
@@ -90,29 +143,29 @@ def test_space_id_changes_with_every_byte_that_matters(tmp_path: Path) -> None:
             change(path, image_mean=[0.5, 0.5, 0.5])
         else:
             path.write_bytes(path.read_bytes() + (b"\n" if name.endswith(".json") else b"\0"))
-        shown.append(read_onnx_repository(folder).space_id())
+        shown.append(read_ready_graphs(folder).space_id())
     assert len(set(shown)) == 5
     (folder / "onnx" / "vision_model_quantized.onnx").write_bytes(b"another variant")
-    assert read_onnx_repository(folder).space_id() == shown[-1]
+    assert read_ready_graphs(folder).space_id() == shown[-1]
     assert all(len(name) == 16 for name in shown)
 
 
 def test_space_id_is_remembered_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, cache = graph_folder(tmp_path / "model", external=True), ModelCache(tmp_path / "cache")
-    known = cache.space_id(read_onnx_repository(folder))
-    assert known == read_onnx_repository(folder).space_id()
+    known = cache.space_id(read_ready_graphs(folder))
+    assert known == read_ready_graphs(folder).space_id()
     with monkeypatch.context() as patch:
-        patch.setattr(OnnxRepository, "space_id", lambda self: "0" * 16)
-        assert cache.space_id(read_onnx_repository(folder)) == known
+        patch.setattr(ReadyGraphs, "space_id", lambda self: "0" * 16)
+        assert cache.space_id(read_ready_graphs(folder)) == known
         data = folder / "onnx" / "text_model.onnx_data"
         data.write_bytes(data.read_bytes() + b"\0")
-        assert cache.space_id(read_onnx_repository(folder)) == "0" * 16
+        assert cache.space_id(read_ready_graphs(folder)) == "0" * 16
 
 
 # What its files leave open
 
 
-REFUSED: dict[str, tuple[GraphLayout, Callable[[Path], object], str]] = {
+REFUSED: dict[str, tuple[LayoutName, Callable[[Path], object], str]] = {
     "no preprocessor": (
         "transformers.js",
         lambda folder: (folder / "preprocessor_config.json").unlink(),
@@ -261,7 +314,7 @@ def multilingual(folder: Path, template: str, kind: str = "xlm-roberta-base") ->
 def test_a_multilingual_tower_is_given_what_its_tokenizer_makes(
     tmp_path: Path, template: str, start: int | None, rows: list[list[int]]
 ) -> None:
-    repository = read_onnx_repository(multilingual(tmp_path, template))
+    repository = read_ready_graphs(multilingual(tmp_path, template))
     spec = repository.spec
     assert (spec.start_id, spec.end_id, spec.pad_id, spec.context_length) == (start, 2, 1, 16)
     assert (spec.text_cleaning, spec.padding) == ("mended", "longest")
@@ -270,7 +323,7 @@ def test_a_multilingual_tower_is_given_what_its_tokenizer_makes(
     assert tokens.ids.tolist() == rows
     ids = np.array(rows) + 20  # the tower of this test has an end of its own
     ids[tokens.ids == 2] = 532
-    backend = OnnxFilesBackend(repository)
+    backend = ReadyGraphsBackend(repository)
     features = backend.text_features(ids, tokens.ends)
     one = backend.text_features(ids[1:, : tokens.ends[1] + 1], tokens.ends[1:])
     assert np.abs(unit_rows(features)[1] - unit_rows(one)[0]).max() < 1e-6
@@ -279,7 +332,7 @@ def test_a_multilingual_tower_is_given_what_its_tokenizer_makes(
 def test_that_a_tower_is_told_one_language_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = multilingual(tmp_path, "eng_Latn $A </s>", "facebook/nllb-200-distilled-600M")
     with caplog.at_level(logging.WARNING):
-        read_onnx_repository(folder)
+        read_ready_graphs(folder)
     assert "told the language of a text" in caplog.text
 
 
@@ -302,7 +355,7 @@ def test_a_multilingual_tower_whose_texts_are_not_described_is_refused(
 ) -> None:
     damage(multilingual(tmp_path, "<s> $A </s>"))
     with pytest.raises(CheckpointError) as raised:
-        read_onnx_repository(tmp_path)
+        read_ready_graphs(tmp_path)
     assert complaint in str(raised.value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import shutil
@@ -11,26 +12,34 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from clipwright.checkpoints.layouts import LayoutName
+from clipwright.checkpoints.load import load_model
 from clipwright.checkpoints.model_file import save_model
-from clipwright.checkpoints.onnx_repository import GraphLayout, read_onnx_repository
-from clipwright.embedding.backends.onnx_files import OnnxFilesBackend
+from clipwright.checkpoints.ready_graphs import ReadyGraphs, read_ready_graphs
+from clipwright.embedding.backends import onnx as runtime
+from clipwright.embedding.backends.onnx import open_file
+from clipwright.embedding.backends.ready_graphs import ReadyGraphsBackend
 from clipwright.embedding.embedder import unit_rows
 from clipwright.embedding.load import BackendChoice, PrecisionChoice, embedder_from, load_embedder
-from clipwright.errors import CheckpointError, ClipwrightError
+from clipwright.errors import CheckpointError, ClipwrightError, MissingExtraError
 from tests.checkpoints.peers import STUB, run_peer
 from tests.graph_folders import (
     IMMICH,
     OPEN,
     Shape,
+    as_openvino,
     graph_checkpoint,
     graph_folder,
     image_model,
     reference_folder,
     text_model,
     write_graph,
+    write_joint,
+    write_pair,
 )
 from tests.reference import LAYOUTS, answers, reference_checkpoint
 from tests.support import REFERENCE, equal_to_reference, run_cli
@@ -38,10 +47,19 @@ from tests.support import REFERENCE, equal_to_reference, run_cli
 TEXTS = ["a photo of a cat", "a red car in the street", "dog"]
 
 
+def features_are_the_makers(backend: ReadyGraphsBackend, layout: str) -> bool:
+    theirs = answers(layout)
+    ends = (theirs.ids == reference_checkpoint(layout).spec.end_id).argmax(axis=1)
+    images, texts = backend.image_features(theirs.pixels), backend.text_features(theirs.ids, ends)
+    return equal_to_reference(unit_rows(images), unit_rows(theirs.image_features)) and equal_to_reference(
+        unit_rows(texts), unit_rows(theirs.text_features)
+    )
+
+
 @pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if not layout.endswith(".pt")])
 def test_graphs_give_the_features_of_their_makers(tmp_path: Path, layout: str) -> None:
-    repository = read_onnx_repository(reference_folder(tmp_path, layout))
-    theirs, backend = answers(layout), OnnxFilesBackend(repository)
+    repository = read_ready_graphs(reference_folder(tmp_path, layout))
+    theirs, backend = answers(layout), ReadyGraphsBackend(repository)
     ends = (theirs.ids == reference_checkpoint(layout).spec.end_id).argmax(axis=1)
     images, texts = backend.image_features(theirs.pixels), backend.text_features(theirs.ids, ends)
     if theirs.unit:
@@ -52,7 +70,7 @@ def test_graphs_give_the_features_of_their_makers(tmp_path: Path, layout: str) -
 
 @pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if not layout.endswith(".pt")])
 def test_inputs_are_prepared_as_for_the_weights(tmp_path: Path, layout: str) -> None:
-    repository, checkpoint = read_onnx_repository(reference_folder(tmp_path, layout)), reference_checkpoint(layout)
+    repository, checkpoint = read_ready_graphs(reference_folder(tmp_path, layout)), reference_checkpoint(layout)
     assert repository.spec == checkpoint.spec
     assert repository.tokenizer == checkpoint.tokenizer
     assert (repository.embed_dim, repository.scores) == (checkpoint.config.embed_dim, checkpoint.config.scores)
@@ -96,6 +114,33 @@ for tower, name, given, called, output in (
     torch.onnx.export(tower, (given,), f"{folder}/onnx/{name}_model.onnx", input_names=[called], output_names=outputs,
                       dynamic_axes=axes, opset_version=17, dynamo=False)
 """
+OPTIMUM = """
+import sys, torch
+from pathlib import Path
+from transformers import AutoModel
+source, folder = sys.argv[1:]
+model = AutoModel.from_pretrained(source, attn_implementation="eager").eval()
+siglip = model.config.model_type == "siglip"
+
+class Both(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.model = model
+    def forward(self, input_ids, pixel_values, attention_mask):
+        whole = self.model(input_ids=input_ids, pixel_values=pixel_values, attention_mask=attention_mask)
+        return whole.logits_per_image, whole.logits_per_text, whole.text_embeds, whole.image_embeds
+
+Path(folder).mkdir()
+side, length = model.config.vision_config.image_size, model.config.text_config.max_position_embeddings
+ids = torch.ones(3, length, dtype=torch.int64)
+given = {"input_ids": ids, "pixel_values": torch.randn(2, 3, side, side), "attention_mask": ids}
+axes = {name: {0: "image_batch" if name == "pixel_values" else "text_batch"} for name in given}
+axes |= {name: axes[name] | {1: "length"} for name in ("input_ids", "attention_mask") if not siglip}
+outputs = ["logits_per_image", "logits_per_text", "text_embeds", "image_embeds"]
+torch.onnx.export(Both(), tuple(given.values()), f"{folder}/model.onnx", input_names=list(given), output_names=outputs,
+                  dynamic_axes=axes, opset_version=17, dynamo=False)
+"""
+"""As 'optimum-cli export onnx' writes both towers as one graph."""
 OPEN_CLIP = f"""{STUB}
 import json, warnings
 from pathlib import Path
@@ -128,19 +173,32 @@ config = json.loads((Path(source) / "open_clip_config.json").read_text())["model
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+@pytest.mark.parametrize("layout", ["hf-clip", "hf-siglip"])
+def test_one_graph_that_torch_exports_of_the_makers_model_gives_its_features(
+    tmp_path: Path, layout: str, runtime: str
+) -> None:
+    folder = tmp_path / "graphs"
+    run_peer(OPTIMUM, REFERENCE / layout, folder)
+    for name in ("config.json", "preprocessor_config.json"):
+        shutil.copyfile(REFERENCE / layout / name, folder / name)
+    if runtime == "openvino":
+        as_openvino(folder, ("model.onnx", "openvino_model.xml"))
+    backend = ReadyGraphsBackend(read_ready_graphs(folder))
+    assert backend.name == runtime
+    assert features_are_the_makers(backend, layout)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["hf-clip", "hf-clip-eos2", "hf-siglip", "openclip-vit-quickgelu", "openclip-rn"])
 def test_graphs_that_torch_exports_from_the_makers_code_give_its_features(tmp_path: Path, layout: str) -> None:
     folder = tmp_path / "graphs"
     run_peer(TRANSFORMERS if layout.startswith("hf-") else OPEN_CLIP, REFERENCE / layout, folder)
     for name in ("config.json", "preprocessor_config.json") if layout.startswith("hf-") else ():
         shutil.copyfile(REFERENCE / layout / name, folder / name)
-    repository, theirs = read_onnx_repository(folder), answers(layout)
+    repository = read_ready_graphs(folder)
     assert repository.spec == reference_checkpoint(layout).spec
-    ends = (theirs.ids == repository.spec.end_id).argmax(axis=1)
-    backend = OnnxFilesBackend(repository)
-    images, texts = backend.image_features(theirs.pixels), backend.text_features(theirs.ids, ends)
-    assert equal_to_reference(unit_rows(images), unit_rows(theirs.image_features))
-    assert equal_to_reference(unit_rows(texts), unit_rows(theirs.text_features))
+    assert features_are_the_makers(ReadyGraphsBackend(repository), layout)
 
 
 SHAPES = {
@@ -157,7 +215,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
 @pytest.mark.parametrize("layout", ["transformers.js", "immich"])
 def test_graphs_of_every_shape_give_the_vectors_of_the_weights(
-    tmp_path: Path, photo: Path, layout: GraphLayout, shape: Shape
+    tmp_path: Path, photo: Path, layout: LayoutName, shape: Shape
 ) -> None:
     ready = load_embedder(graph_folder(tmp_path, layout, shape=shape))
     made = embedder_from(graph_checkpoint(layout), "tiny")
@@ -178,14 +236,14 @@ def test_a_tower_that_sees_its_padding_sees_it_through_a_mask_too(tmp_path: Path
     folder, checkpoint = reference_folder(tmp_path, "hf-siglip"), reference_checkpoint("hf-siglip")
     masked = text_model(checkpoint, ("input_ids", "pooler_output"), Shape(masked=True))
     write_graph(folder / "onnx/text_model.onnx", masked)
-    theirs, backend = answers("hf-siglip"), OnnxFilesBackend(read_onnx_repository(folder))
+    theirs, backend = answers("hf-siglip"), ReadyGraphsBackend(read_ready_graphs(folder))
     ours = backend.text_features(theirs.ids, np.full(len(theirs.ids), 3))
     assert equal_to_reference(unit_rows(ours), theirs.text_features)
 
 
 def test_nothing_in_gives_nothing_out(tmp_path: Path) -> None:
     for number, shape in enumerate((OPEN, IMMICH)):
-        backend = OnnxFilesBackend(read_onnx_repository(graph_folder(tmp_path / str(number), shape=shape)))
+        backend = ReadyGraphsBackend(read_ready_graphs(graph_folder(tmp_path / str(number), shape=shape)))
         assert backend.image_features(np.zeros((0, 3, 32, 32), np.float32)).shape == (0, 16)
         assert backend.text_features(np.zeros((0, 5), np.int64), np.zeros(0, np.int64)).shape == (0, 16)
 
@@ -200,7 +258,7 @@ def test_large_tensors_beside_the_graphs_are_found(tmp_path: Path, photo: Path) 
 
 
 @pytest.mark.parametrize("layout", ["transformers.js", "immich"])
-def test_classify_gives_the_labels_of_the_weights(tmp_path: Path, photo: Path, layout: GraphLayout) -> None:
+def test_classify_gives_the_labels_of_the_weights(tmp_path: Path, photo: Path, layout: LayoutName) -> None:
     checkpoint = graph_checkpoint(layout)
     scale = np.log(np.float32(100))
     save_model(tmp_path / "made.safetensors", replace(checkpoint, weights={**checkpoint.weights, "logit_scale": scale}))
@@ -208,6 +266,114 @@ def test_classify_gives_the_labels_of_the_weights(tmp_path: Path, photo: Path, l
     ready, made = (run_cli("classify", photo, "--labels", "cat, dog, red car", "--model", model) for model in models)
     assert (ready.status, ready.stderr, ready.stdout) == (0, "", made.stdout)
     assert ready.stdout
+
+
+# Other ways to lay graphs out
+
+
+@pytest.mark.parametrize("layout", ["hf-clip", "hf-clip-eos2", "hf-siglip"])
+@pytest.mark.parametrize(
+    "shape", [OPEN, Shape(batch=1, length=16), Shape(masked=True)], ids=["open", "fixed", "masked"]
+)
+def test_one_graph_of_both_towers_gives_the_features_of_its_maker(tmp_path: Path, layout: str, shape: Shape) -> None:
+    graphs = read_ready_graphs(write_joint(tmp_path, reference_checkpoint(layout), REFERENCE / layout, shape))
+    assert graphs.image == graphs.text
+    assert graphs.files.count(graphs.image) == 1
+    assert features_are_the_makers(ReadyGraphsBackend(graphs), layout)
+
+
+def test_one_graph_is_opened_once_for_both_towers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def noted(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+        opened.append(path)
+        return open_file(path, threads)
+
+    monkeypatch.setattr(runtime, "open_file", noted)
+    folder = write_joint(tmp_path, reference_checkpoint("hf-clip"), REFERENCE / "hf-clip")
+    assert features_are_the_makers(ReadyGraphsBackend(read_ready_graphs(folder)), "hf-clip")
+    assert opened == [folder / "model.onnx"]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("layout", ["hf-clip", "hf-siglip"])
+def test_two_repositories_with_a_tower_each_are_a_model(tmp_path: Path, layout: str, swapped: bool) -> None:
+    pair = write_pair(tmp_path / "vision", tmp_path / "text", reference_checkpoint(layout), REFERENCE / layout)
+    graphs = load_model("+".join(map(str, reversed(pair) if swapped else pair)))
+    assert isinstance(graphs, ReadyGraphs)
+    assert graphs.spec == reference_checkpoint(layout).spec
+    assert features_are_the_makers(ReadyGraphsBackend(graphs), layout)
+
+
+@pytest.mark.parametrize(
+    ("layout", "place"), [("hf-clip", "openvino_model.xml"), ("hf-siglip", "openvino/openvino_model.xml")]
+)
+def test_graphs_of_openvinos_give_the_features_of_their_maker(tmp_path: Path, layout: str, place: str) -> None:
+    folder = write_joint(tmp_path, reference_checkpoint(layout), REFERENCE / layout)
+    graphs = read_ready_graphs(as_openvino(folder, ("model.onnx", place)))
+    assert graphs.external == ((tmp_path / place).with_suffix(".bin"),)
+    backend = ReadyGraphsBackend(graphs)
+    assert (backend.name, backend.precision) == ("openvino", "fp32")
+    assert features_are_the_makers(backend, layout)
+
+
+def test_graphs_of_openvinos_may_have_openclips_config(tmp_path: Path) -> None:
+    layout = "openclip-vit-gelu"
+    checkpoint = reference_checkpoint(layout)
+    write_graph(tmp_path / "image.onnx", image_model(checkpoint, ("x", "image_features")))
+    write_graph(tmp_path / "text.onnx", text_model(checkpoint, ("text", "text_features")))
+    as_openvino(tmp_path, ("image.onnx", "openvino_model_vision.xml"), ("text.onnx", "openvino_model_text.xml"))
+    shutil.copyfile(REFERENCE / layout / "open_clip_config.json", tmp_path / "open_clip_config.json")
+    graphs = read_ready_graphs(tmp_path)
+    assert graphs.spec == checkpoint.spec
+    assert features_are_the_makers(ReadyGraphsBackend(graphs), layout)
+
+
+def test_without_openvino_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_joint(tmp_path, reference_checkpoint("hf-clip"), REFERENCE / "hf-clip")
+    graphs = read_ready_graphs(as_openvino(folder, ("model.onnx", "openvino_model.xml")))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        MissingExtraError, match=r"openvino_model.xml', which is OpenVINO's, needs the 'openvino' extra"
+    ):
+        ReadyGraphsBackend(graphs).image_features(np.zeros((1, 3, 64, 64), np.float32))
+
+
+def variant_folder(folder: Path, variant: str, *, beside: bool = False) -> Path:
+    """Graphs that are called so, beside those of the original or alone."""
+    graph_folder(folder)
+    for tower in ("vision", "text"):
+        path = folder / "onnx" / f"{tower}_model.onnx"
+        shutil.copyfile(path, path.with_stem(f"{tower}_model_{variant}"))
+        if not beside:
+            path.unlink()
+    return folder
+
+
+@pytest.mark.parametrize("variant", ["quantized", "fp16", "uint8", "q4f16", "made_smaller"])
+def test_a_variant_alone_is_used_and_said(
+    tmp_path: Path, photo: Path, caplog: pytest.LogCaptureFixture, variant: str
+) -> None:
+    ready, made = load_embedder(variant_folder(tmp_path, variant)), embedder_from(graph_checkpoint(), "tiny")
+    assert np.abs(ready.embed_images([photo]) - made.embed_images([photo])).max() < 1e-5
+    assert np.abs(ready.embed_texts(TEXTS) - made.embed_texts(TEXTS)).max() < 1e-5
+    assert ready.variant == f"exact-{variant}"
+    (record,) = caplog.records
+    assert record.message.endswith(
+        f"holds no graphs in full precision; onnx/vision_model_{variant}.onnx and onnx/text_model_{variant}.onnx run"
+        " instead"
+    )
+    answer = run_cli("info", tmp_path, "--json")
+    assert json.loads(answer.stdout)["precision"] == variant
+
+
+def test_a_variant_that_is_asked_for_is_used_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = variant_folder(tmp_path, "quantized", beside=True)
+    assert load_embedder(folder).variant == "exact-fp32"
+    assert load_embedder(f"{folder}:quantized").variant == "exact-quantized"
+    assert caplog.text == ""
+    with pytest.raises(CheckpointError, match=r"no graphs that are called 'q4'; found 8 files"):
+        load_embedder(f"{folder}:q4")
 
 
 def test_it_is_said_that_a_siglip_lacks_its_scale(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -377,7 +543,7 @@ def test_features_of_another_length_are_refused_when_they_come(tmp_path: Path) -
     write_graph(folder / "onnx/vision_model.onnx", model)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"projection_dim": 24}))
-    backend = OnnxFilesBackend(read_onnx_repository(folder))
+    backend = ReadyGraphsBackend(read_ready_graphs(folder))
     with pytest.raises(CheckpointError, match=r"gives features of shape \(2, 16\), not \(2, 24\)"):
         backend.image_features(np.zeros((2, 3, 32, 32), np.float32))
 
@@ -387,7 +553,7 @@ def test_a_graph_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     model = image()
     model.graph.node[0].op_type = "NoSuchOperator"
     write_graph(folder / "onnx/vision_model.onnx", model)
-    backend = OnnxFilesBackend(read_onnx_repository(folder))
+    backend = ReadyGraphsBackend(read_ready_graphs(folder))
     with pytest.raises(
         CheckpointError, match=r"vision_model.onnx' cannot be opened: This is an invalid model.*NoSuchOperator"
     ):
