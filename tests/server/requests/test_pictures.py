@@ -112,6 +112,13 @@ def test_a_picture_of_just_the_limit_is_taken(server: Serving) -> None:
     assert server.client.post("/v1/embeddings", json={"input": data_uri(ROCKET)}).status_code == 200
 
 
+def test_line_ends_do_not_count_as_bytes_of_a_picture(server: Serving) -> None:
+    lines = base64.encodebytes(ROCKET).decode()
+    assert server.client.post("/v1/embeddings", json={"input": lines}).status_code == 200
+    more = base64.encodebytes(ROCKET + b"x").decode()
+    assert error_of(server, "/v1/embeddings", 422, input=more)["code"] == "too_large"
+
+
 @pytest.mark.parametrize("block", [1, 3, 4, 7, 80])
 def test_base64_is_the_same_however_it_is_cut_into_blocks(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     monkeypatch.setattr(pictures, "_BLOCK", block)
@@ -202,7 +209,9 @@ def test_fetched_pictures_have_the_same_limit_of_bytes(server: Serving, site: Si
     assert (error["code"], error["index"]) == ("too_large", 0)
 
 
-def test_an_address_among_the_texts_is_a_text(server: Serving, site: Site) -> None:
+def test_an_address_is_fetched_only_where_it_is_said_to_be_a_picture(server: Serving, site: Site) -> None:
     asked = len(site.asked)
-    assert server.client.post("/v1/embeddings", json={"input": site.url()}).status_code == 200
+    assert error_of(server, "/v1/embeddings", 422, input=["a", site.url("/a.jpg")])["index"] == 1
+    body = {"input": site.url(), "modality": "text"}
+    assert server.client.post("/v1/embeddings", json=body).status_code == 200
     assert len(site.asked) == asked

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from clipwright.errors import Failure
+from clipwright.inputs.encoded_pictures import is_encoded
 from clipwright.server.models.model_facts import ModelFacts
 from clipwright.server.rejection import ItemFault, RejectionError
+from clipwright.server.requests.modality import without_blanks
 from clipwright.server.requests.texts import check_count
 from clipwright.server.requests.together import together
 from clipwright.server.requests.web_fetch import Allowance, FetchError
@@ -48,6 +50,7 @@ async def embed_pictures(
     Raises RejectionError where a picture cannot be used and not partial; at too many of them; and as ModelPool does.
     """
     check_count(len(pictures), services.settings.limits.pictures, param)
+    pictures = [without_blanks(picture) if isinstance(picture, str) else picture for picture in pictures]
     places = range(len(pictures)) if places is None else places
     has_addresses = any(isinstance(picture, str) and _is_address(picture) for picture in pictures)
     if has_addresses and not services.settings.fetch_urls:
@@ -99,7 +102,7 @@ async def _find(
     async def elsewhere(place: int, picture: str) -> Found:
         if _is_data(picture):
             return await asyncio.to_thread(_data, picture, place, most)
-        if picture.startswith("photo:"):
+        if picture[:6].lower() == "photo:":
             return await _vector_of_photo(services, picture[6:], place, facts.space_id)
         if _is_address(picture):
             return await _fetched(services, picture, place, allowance, deadline)
@@ -120,7 +123,7 @@ async def _find(
 
 
 def _is_data(picture: str) -> bool:
-    return picture[:5].lower() == "data:"
+    return picture[:5].lower() == "data:" or is_encoded(picture)
 
 
 def _is_address(picture: str) -> bool:
