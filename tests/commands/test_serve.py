@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clipwright.server import uvicorn_range
 from tests.server.serving import serving_process
 from tests.support import run_cli
 
@@ -18,6 +19,13 @@ def test_help_lists_options_by_what_they_are_about() -> None:
     assert text.index("--root") < text.index("--insecure") < text.index("--backend") < text.index("--max-body")
     assert "clipwright serve --root ~/Pictures" in text
     assert text.count("--quiet") == 1
+
+
+def test_an_untried_version_of_uvicorn_is_refused_before_anything_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn_range, "version", lambda _: "0.34.0")
+    answer = run_cli("serve", "--port", "0")
+    assert (answer.status, answer.stdout) == (2, "")
+    assert answer.stderr.startswith("error: uvicorn 0.34.0 is installed, ")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

@@ -13,6 +13,7 @@ from clipwright.index.query import And, Blend, Not, Or, Query, Term, looks_like_
 from clipwright.index.query_parser import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, parse_query
 from tests.support import REFERENCE
 
+IN_LETTERS = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
 PHOTO = str(REFERENCE / "pictures" / "rocket.jpg")
 
 
@@ -99,6 +100,7 @@ def test_addresses_and_photo_ids_are_pictures() -> None:
         Blend((Term("url", "https://example.org/a-cat?size=2"),))
     )
     assert parse_query("photo:0012 - snow") == Query(Blend((Term("photo", "12"), words("snow", -1.0))))
+    assert parse_query("Photo:12 - snow") == Query(Blend((Term("photo", "12"), words("snow", -1.0))))
 
 
 def test_a_server_reads_uploads_but_neither_files_nor_addresses() -> None:
@@ -113,6 +115,8 @@ def test_a_server_reads_uploads_but_neither_files_nor_addresses() -> None:
         "cat.jpg",
         "~/cat",
         "C:\\cat",
+        IN_LETTERS,
+        f"data:;base64,{IN_LETTERS}",
     ):
         with pytest.raises(QueryError, match="a server's queries take no"):
             parse_query(text, files=False)
@@ -157,8 +161,11 @@ def test_a_servers_refusal_does_not_tell_whether_a_file_exists(tmp_path: Path) -
         ("2:(cat)", "at character 1,", "not before brackets"),
         ("./lost.jpg", "at character 1,", "no file './lost.jpg'"),
         ("lost.HEIC", "at character 1,", "no file"),
+        (f"cat + {IN_LETTERS}", "at character 7,", "no file"),
+        (f"DATA:image/png;base64,{IN_LETTERS}", "at character 1,", "no file"),
         ("/", "at character 1,", "a folder"),
         ("photo:abc", "at character 1,", "number of a photograph"),
+        ("dog Photo:3", "at character 5,", "a picture follows words"),
         ("dog photo:3", "at character 5,", "a picture follows words"),
         ("photo:3 dog", "at character 9,", "words follow a picture"),
         ("upload:x", "at character 1,", "belong to a server"),

@@ -6,10 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from clipwright.server.app import create_app
+from clipwright.server.requests.request_body import RequestModel, json_schema
+from clipwright.server.settings import ServerSettings
 from tests.server.routes.conftest import PHOTOS
 from tests.server.serving import serving_process
 
@@ -43,6 +48,48 @@ enabled = false
 include-path = "/v1/models/{model_id}/reload"
 checks.allow_header_conformance.enabled = false
 """
+
+
+def bodies(model: type[RequestModel] = RequestModel) -> Iterator[type[RequestModel]]:
+    """All that the server's requests may hold, and the objects within."""
+    for kind in model.__subclasses__():
+        if kind.__module__.startswith("clipwright."):
+            yield kind
+        yield from bodies(kind)
+
+
+def sample(schema: dict[str, Any]) -> Any:
+    """The least that a schema asks for."""
+    if "anyOf" in schema:
+        return sample(schema["anyOf"][0])
+    if schema["type"] == "object":
+        return {name: sample(schema["properties"][name]) for name in schema.get("required", ())}
+    if schema["type"] == "array":
+        return [sample(schema["items"])]
+    return {"string": "a", "number": 1}[schema["type"]]
+
+
+@pytest.mark.parametrize("model", list(bodies()), ids=lambda model: model.__name__)
+def test_null_in_any_field_that_may_be_left_out_says_the_same(model: type[RequestModel]) -> None:
+    schema = json_schema(model)
+    least = sample(schema)
+    assert least.keys() == set(schema.get("required", ()))
+    for name in schema["properties"].keys() - least.keys():
+        assert {"type": "null"} in schema["properties"][name]["anyOf"]
+        assert model.model_validate({**least, name: None}) == model.model_validate(least)
+
+
+def test_all_bodies_are_read_so(tmp_path: Path) -> None:
+    app = create_app(ServerSettings(models=("none",), database=tmp_path / "photos.db"))
+    described = {
+        operation["requestBody"]["content"]["application/json"]["schema"].get("title"): path
+        for path, methods in app.openapi()["paths"].items()
+        for operation in methods.values()
+        if "requestBody" in operation
+    }
+    assert len(described) == 6
+    others = described.keys() - {model.__name__ for model in bodies()}
+    assert [described[name] for name in others] == ["/v1/session"]  # whose only field must be there
 
 
 @pytest.mark.slow

@@ -632,6 +632,7 @@ def test_box_and_chips_make_one_query(visit: Visit, text: str, chips: list[tuple
         ("a dog", 1, [(1, "words", "a dog")]),
         ("a dog", -1, [(-1, "words", "a dog")]),
         ("a dog + photo:12 - the sea", 1, [(1, "words", "a dog"), (1, "photo", "12"), (-1, "words", "the sea")]),
+        ("Photo:7", -1, [(-1, "photo", "7")]),
         ('"an 8"" wheel"', 1, [(1, "words", 'an 8" wheel')]),
         ("cat AND dog", 1, None),
         ("(cat", 1, None),

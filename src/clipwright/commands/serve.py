@@ -201,6 +201,9 @@ def command(keys_file: Path | None, new_key: str | None, insecure: bool, quiet: 
     """
     keys_file = keys_file or default_index().parent / "keys.jsonl"
     try:
+        from clipwright.server.uvicorn_range import check_uvicorn
+
+        check_uvicorn()
         from clipwright.server.http_server import allow_open_files, bind
     except ModuleNotFoundError as error:
         raise MissingExtraError("clipwright serve", "serve") from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from clipwright.errors import ClipwrightError, Failure, ImageError, QueryError, UnknownPhotoError
+from clipwright.inputs.encoded_pictures import is_encoded
 from clipwright.inputs.image_names import image_suffixes
 from clipwright.inputs.images import ImageSource
 
@@ -31,6 +32,7 @@ RESERVED = ("file:", "photo:", "upload:")
 WEIGHT = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?:|[+-]?(?:nan|inf(?:inity)?):", re.IGNORECASE)
 """What a weight looks like, those that are refused too."""
 URL = re.compile(r"https?://", re.IGNORECASE)
+_PHOTO = re.compile(r"photo:\d", re.IGNORECASE)
 _PATH = re.compile(r"\.{0,2}[/\\]|~[/\\]|[A-Za-z]:[/\\]")
 _SPECIAL = re.compile(r"[()\"“”„]")
 _LEAST_LENGTH = 1e-3
@@ -164,16 +166,21 @@ class Query:
 
 
 def looks_like_picture(text: str) -> bool:
-    """Whether a term is taken for a path or URL, whether or not there is one."""
-    if URL.match(text) or _PATH.match(text):
+    """Whether a term is taken for a path, a URL or a picture in letters, whether or not there is one."""
+    if URL.match(text) or _PATH.match(text) or is_encoded(text):
         return True
     return "." in text and text.lower().endswith(tuple(image_suffixes()))  # asking for these takes a while at first
+
+
+def names_picture(word: str) -> bool:
+    """Whether a word begins as the name of a picture does. A phone writes the first letter of a query large."""
+    return word.startswith(RESERVED) or _PHOTO.match(word) is not None
 
 
 def _reads_as_itself(term: Term, weighted: bool) -> bool:
     """Whether the parser takes the value for this term when it stands there without quotes."""
     text, words = term.value, term.value.split()
-    if not words or text != " ".join(words) or _SPECIAL.search(text) or words[0].startswith(RESERVED):
+    if not words or text != " ".join(words) or _SPECIAL.search(text) or names_picture(words[0]):
         return False
     if WEIGHT.match(text) or (weighted and text[0].isdigit()):
         return False
@@ -181,7 +188,7 @@ def _reads_as_itself(term: Term, weighted: bool) -> bool:
         return False
     if term.kind != "words":
         return True
-    return not looks_like_picture(text) and not any(word.startswith(("+", "-", *RESERVED)) for word in words)
+    return not looks_like_picture(text) and not any(word[0] in "+-" or names_picture(word) for word in words)
 
 
 def _blends(node: Node) -> Iterator[Blend]:

@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import NoReturn
 
 from clipwright.errors import QueryError
-from clipwright.index.query import RESERVED, URL, WEIGHT, And, Blend, Node, Not, Or, Query, Term, looks_like_picture
+from clipwright.index.query import (
+    URL,
+    WEIGHT,
+    And,
+    Blend,
+    Node,
+    Not,
+    Or,
+    Query,
+    Term,
+    looks_like_picture,
+    names_picture,
+)
 from clipwright.index.query_tokens import Token, refusal, split_query
 
 MAX_LENGTH = 2_000
@@ -179,7 +191,7 @@ class _Parser:
             if not plain:
                 self._fail(tokens[1], "after file: a path stands in quotes as a whole, or not at all")
             return self._file(first, written.removeprefix("file:"), weight)
-        if first.kind == "word" and first.text.startswith(RESERVED):
+        if first.kind == "word" and names_picture(first.text):
             self._expect_alone(tokens)
             return self._named_picture(first, weight)
         if plain and looks_like_picture(written):
@@ -193,7 +205,7 @@ class _Parser:
 
     def _named_picture(self, token: Token, weight: float) -> Term:
         prefix, _, name = token.text.partition(":")
-        if prefix == "photo":
+        if prefix.lower() == "photo":
             if not (name.isascii() and name.isdecimal() and len(name) <= 18):
                 self._fail(token, "after photo: stands the number of a photograph; or put it in quotes")
             return Term("photo", str(int(name)), weight)
@@ -239,7 +251,7 @@ class _Parser:
             self._fail(token, f"{token.prefix} stands in the middle of words; put '+' or AND before it")
         if token.kind == "quoted":
             return
-        if token.text.startswith(RESERVED):
+        if names_picture(token.text):
             self._fail(token, "a picture follows words; put '+' or AND between them, or put it in quotes")
         if token.text[0] in "+-":
             sign, rest = token.text[0], token.text[1:]

@@ -16,6 +16,7 @@ from clipwright.server.gate.access import Access, AccessCheck
 from clipwright.server.gate.bodies import BodyLimits
 from clipwright.server.gate.deadlines import Deadlines
 from clipwright.server.gate.disconnects import Disconnects
+from clipwright.server.gate.draining import Draining
 from clipwright.server.gate.error_answers import ERROR_RESPONSES, ErrorAnswers, http_error_answers
 from clipwright.server.gate.head_requests import HeadRequests
 from clipwright.server.gate.hosts import HostCheck
@@ -100,6 +101,7 @@ def _services_of(settings: ServerSettings) -> Services:
 def _middleware(settings: ServerSettings, services: Services) -> list[Middleware]:
     """What stands around the routes, from the outside in: what costs least to find out is asked first."""
     return [
+        Middleware(Draining, services.draining),
         Middleware(HeadRequests),
         Middleware(RequestMetrics, services.metrics),
         Middleware(SecurityHeaders, settings.allowed_origins),

@@ -124,16 +124,11 @@ class HttpServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._draining.set()
         await super().shutdown(sockets)
-
-    async def _wait_tasks_to_complete(self) -> None:
-        try:
-            await super()._wait_tasks_to_complete()
-        except asyncio.CancelledError:
-            self.unanswered = len(self.server_state.tasks)
-            raise
+        self.unanswered = len(self.server_state.tasks)  # they were cancelled just now
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """uvicorn's would raise the signal once more when all is answered."""
         if self.should_exit and sig == signal.SIGINT:
             self._on_impatience()
-        super().handle_exit(sig, frame)
-        self._captured_signals.clear()  # uvicorn would raise them again once it has drained
+            self.force_exit = True
+        self.should_exit = True

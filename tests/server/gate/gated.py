@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from clipwright.errors import CheckpointError, IndexFileError, QueryError, UnknownModelError
 from clipwright.server.app import create_app
@@ -89,6 +89,10 @@ def gated_app(settings: ServerSettings) -> tuple[FastAPI, Seen]:
     @app.post("/test/numbers")
     async def total(numbers: Numbers) -> int:
         return sum(numbers.numbers)
+
+    @app.get("/test/large")
+    async def large() -> Response:
+        return Response(bytes(30_000_000))
 
     @app.get("/test/stream")
     async def stream(parts: int, breaks: bool = False) -> StreamingResponse:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -29,6 +30,37 @@ def test_a_body_arrives_whole_however_it_is_sent(server: Gated) -> None:
     parts = (body[start : start + 33_333] for start in range(0, len(body), 33_333))
     assert server.client.post("/test/echo", content=parts).json() == expected
     assert server.client.post("/test/echo").json() == {"bytes": 0, "sum": 0}
+
+
+@pytest.mark.parametrize(
+    ("headers", "named"),
+    [
+        ([("Content-Encoding", "gzip")], "Content-Encoding: gzip"),
+        ([("Content-Encoding", "X-GZIP")], "Content-Encoding: X-GZIP"),
+        ([("Content-Encoding", "deflate, br")], "Content-Encoding: deflate, br"),
+        ([("Content-Encoding", "identity"), ("Content-Encoding", "zstd")], "Content-Encoding: zstd"),
+        ([("Transfer-Encoding", "gzip, chunked")], "Transfer-Encoding: gzip"),
+    ],
+)
+def test_a_packed_body_is_refused_by_name_before_a_byte_of_it_is_read(
+    server: Gated, headers: list[tuple[str, str]], named: str
+) -> None:
+    before = server.seen.bodies
+    with server.connect() as connection:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers).encode()
+        length = b"" if b"Transfer" in lines else b"Content-Length: 900000\r\n"
+        connection.sendall(HEAD + lines + length + b"\r\n")
+        answer = read_answer(connection)
+    assert (answer.status, answer.code) == (415, "unsupported_media_type")
+    assert named in json.loads(answer.body)["error"]["message"]
+    assert answer.headers.get("accept-encoding") == ("identity" if named.startswith("Content") else None)
+    assert server.seen.bodies == before
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity, identity", ""])
+def test_a_body_that_is_said_to_be_plain_is_read(server: Gated, encoding: str) -> None:
+    answer = server.client.post("/test/echo", content=b"abc", headers={"Content-Encoding": encoding})
+    assert answer.json()["bytes"] == 3
 
 
 def test_an_announced_body_that_is_too_large_is_refused_before_a_byte_of_it_came(server: Gated) -> None:

@@ -19,7 +19,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gated]:
 
 @pytest.fixture
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gated]:
-    with gated(tmp_path_factory.mktemp("gated")) as running:
+    with gated(tmp_path_factory.mktemp("gated"), Limits(deadline_seconds=600)) as running:
         yield running
 
 

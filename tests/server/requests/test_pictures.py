@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 import clipwright
+from clipwright.server.rejection import ItemFault
+from clipwright.server.requests import pictures
 from clipwright.server.requests.web_fetch import WebFetcher
 from clipwright.server.services import Services
 from clipwright.server.settings import Limits, ModelSettings, ServerSettings
@@ -110,6 +112,38 @@ def test_a_picture_of_just_the_limit_is_taken(server: Serving) -> None:
     assert server.client.post("/v1/embeddings", json={"input": data_uri(ROCKET)}).status_code == 200
 
 
+def test_line_ends_do_not_count_as_bytes_of_a_picture(server: Serving) -> None:
+    lines = base64.encodebytes(ROCKET).decode()
+    assert server.client.post("/v1/embeddings", json={"input": lines}).status_code == 200
+    more = base64.encodebytes(ROCKET + b"x").decode()
+    assert error_of(server, "/v1/embeddings", 422, input=more)["code"] == "too_large"
+
+
+@pytest.mark.parametrize("block", [1, 3, 4, 7, 80])
+def test_base64_is_the_same_however_it_is_cut_into_blocks(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(pictures, "_BLOCK", block)
+    for length in range(7):
+        content = bytes(range(250, 250 + length % 6)) * 30
+        for letters in (base64.b64encode(content), base64.urlsafe_b64encode(content), base64.encodebytes(content)):
+            for written in (letters.decode().strip(), letters.decode().strip().rstrip("=")):
+                assert pictures._data("data:image/png;base64," + written, 0, 10**6) == content
+    for garbage in (
+        "A",
+        "AAAAA",
+        "AA=",
+        "AA=A",
+        "AA==AAAA",
+        "AAAA====",
+        "=",
+        "====",
+        "AA AA",
+        "A\0AA",
+        "AA%3D",
+        "AAé=",
+    ):
+        assert isinstance(pictures._data("data:image/png;base64," + garbage, 0, 10**6), ItemFault), garbage
+
+
 def test_a_file_of_a_form_has_the_same_limit(server: Serving) -> None:
     files = [("input", ("a", ROCKET, "image/jpeg")), ("input", ("b", ROCKET + b"x", "image/jpeg"))]
     answered = server.client.post("/v1/embeddings", files=files)
@@ -128,7 +162,7 @@ def test_a_picture_of_too_many_pixels_fails_alone(server: Serving) -> None:
 
 def test_a_large_data_uri_is_decoded_whole(server: Serving, tiny_model: Path) -> None:
     large = ROCKET[:-2] + bytes(1)  # still a JPEG, and no multiple of three
-    limits = replace(LIMITS, picture_bytes=8 * 2**20, body_bytes=16 * 2**20)
+    limits = replace(LIMITS, picture_bytes=8 * 2**20, body_bytes=16 * 2**20, bodies_bytes=64 * 2**20)
     settings = replace(server.app.state.services.settings, limits=limits)
     padded = large + bytes(3_000_001)
     with serving(settings) as other:
@@ -175,7 +209,9 @@ def test_fetched_pictures_have_the_same_limit_of_bytes(server: Serving, site: Si
     assert (error["code"], error["index"]) == ("too_large", 0)
 
 
-def test_an_address_among_the_texts_is_a_text(server: Serving, site: Site) -> None:
+def test_an_address_is_fetched_only_where_it_is_said_to_be_a_picture(server: Serving, site: Site) -> None:
     asked = len(site.asked)
-    assert server.client.post("/v1/embeddings", json={"input": site.url()}).status_code == 200
+    assert error_of(server, "/v1/embeddings", 422, input=["a", site.url("/a.jpg")])["index"] == 1
+    body = {"input": site.url(), "modality": "text"}
+    assert server.client.post("/v1/embeddings", json=body).status_code == 200
     assert len(site.asked) == asked

@@ -175,6 +175,15 @@ def test_a_field_that_is_wrong_is_named(body: dict[str, Any], param: str, index:
     assert message in str(refused)
 
 
+def test_null_is_what_is_left_out_but_where_something_must_be() -> None:
+    nothing = dict.fromkeys(("labels", "kind", "top", "loud", "inner", "note"))
+    assert read(json.dumps({"images": ["a"], **nothing}).encode()) == Asked(images=["a"])
+    body = form(("images", "a", b"x"), ("loud", None, b"null"), ("request", None, b'{"images": null, "kind": null}'))
+    assert read(body, FORM) == Asked(images=[b"x"])
+    assert "'inner.number' should be" in str(refusal(b'{"images": ["a"], "inner": {"number": null}}'))
+    assert "no field 'nothing' is known" in str(refusal(b'{"images": ["a"], "nothing": null}'))
+
+
 def test_a_number_beyond_floats_is_refused() -> None:
     refused = refusal(b'{"images": ["a"], "inner": {"number": 1e999}}')
     assert "'inner.number' should be a finite number" in str(refused)
@@ -200,6 +209,11 @@ def test_a_picture_far_too_large_is_refused_before_the_body_is_parsed(monkeypatc
     monkeypatch.setattr(request_body, "_read_json", lambda *_: pytest.fail("it was parsed"))
     refused = refusal(body)
     assert (refused.status, refused.code, refused.param, refused.index) == (422, "too_large", "images", 1)
+
+
+def test_line_ends_do_not_make_a_picture_too_large() -> None:
+    lines = ("A" * 76 + "\r\n") * (LIMITS.picture_bytes // 57)
+    assert len(read(json.dumps({"images": ["data:image/png;base64," + lines]}).encode()).images[0]) > len(lines)
 
 
 def test_values_are_counted_before_the_place_of_a_picture_too_large_is_looked_for() -> None:

@@ -110,16 +110,79 @@ def test_one_text_needs_no_list(starter_server: StarterServer) -> None:
     )
 
 
-def test_a_text_that_looks_like_an_address_is_a_text(starter_server: StarterServer) -> None:
-    texts = ["https://example.org/cat.jpg", "photo:1", "data:text/plain,cat"]
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "data:image/png;base64,{}",
+        "DATA:IMAGE/PNG;BASE64,{}",
+        "data:;base64,{}",
+        "data:application/octet-stream;base64,{}",
+        "data:image/png;charset=utf-8;base64,{}",
+        " data:image/png;base64,{}",
+        "\ndata:image/png;base64,{}\n",
+        "{}",
+    ],
+)
+def test_a_picture_in_letters_is_a_picture_however_it_is_spelt(starter_server: StarterServer, spelling: str) -> None:
+    item = spelling.format(base64.b64encode(CHELSEA).decode())
+    expected = starter_server.embedder.embed_images([CHELSEA])
+    for said in ({}, {"modality": "image"}, {"modality": None}):
+        np.testing.assert_allclose(vectors_of(post(starter_server, input=[item], **said)), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        base64.encodebytes,
+        lambda picture: base64.encodebytes(picture).replace(b"\n", b"\r\n"),
+        base64.urlsafe_b64encode,
+        lambda picture: base64.b64encode(picture).rstrip(b"="),
+    ],
+    ids=["lines", "lines of MIME", "for URLs", "no padding"],
+)
+def test_base64_may_have_lines_no_padding_or_the_letters_of_urls(starter_server: StarterServer, write: Any) -> None:
+    pictures = [CHELSEA, CHELSEA + bytes(1), CHELSEA + bytes(2)]  # with each length of padding
+    items = [form + write(picture).decode() for picture in pictures for form in ("data:image/png;base64,", "")]
+    expected = starter_server.embedder.embed_images([CHELSEA] * len(items))
+    np.testing.assert_allclose(vectors_of(post(starter_server, input=items)), expected, atol=2e-6)
+
+
+def test_a_photograph_of_the_index_needs_no_modality(starter_server: StarterServer) -> None:
+    name = f"photo:{starter_server.photos['rocket.jpg']}"
+    expected = vectors_of(post(starter_server, input=[name], modality="image"))
+    for written in (name, name.upper(), f"\n{name} "):
+        assert np.array_equal(vectors_of(post(starter_server, input=[written])), expected)
+
+
+UNCLEAR = ["https://example.org/cat.jpg", "cat.jpg", "photo: 1", "b'iVBORw0KGgoAAAANSUhEUgAA'"]
+
+
+@pytest.mark.parametrize("item", UNCLEAR)
+def test_what_could_be_a_text_or_a_picture_is_refused_with_what_to_say(
+    starter_server: StarterServer, item: str
+) -> None:
+    error = error_of(post(starter_server, input=["a cat", item]), 422)
+    assert (error["code"], error["param"], error["index"]) == ("invalid_request", "input", 1)
+    assert '"modality": "text"' in error["message"]
+    assert '"modality": "image"' in error["message"]
+
+
+def test_where_the_rest_is_to_be_answered_only_what_is_unclear_fails(starter_server: StarterServer) -> None:
+    body = post(starter_server, input=["", "cat.jpg", "a cat"], partial=True).json()
+    assert [(error["index"], error["code"]) for error in body["errors"]] == [(0, "empty"), (1, "invalid_request")]
+    assert [item["index"] for item in body["data"]] == [2]
+
+
+def test_whatever_is_called_a_text_is_embedded_as_one(starter_server: StarterServer) -> None:
+    texts = [*UNCLEAR, "photo:1", "data:image/png;base64,AAAA", "data:;base64,AAAA", " /9j/4AAQSkZJRgABAQAA"]
     expected = starter_server.embedder.embed_texts(texts)
-    np.testing.assert_allclose(vectors_of(post(starter_server, input=texts)), expected, atol=2e-6)
+    np.testing.assert_allclose(vectors_of(post(starter_server, input=texts, modality="text")), expected, atol=2e-6)
 
 
-def test_a_data_uri_is_a_text_where_that_is_said(starter_server: StarterServer) -> None:
-    expected = starter_server.embedder.embed_texts(["data:image/png;base64,AAAA"])
-    found = vectors_of(post(starter_server, input="data:image/png;base64,AAAA", modality="text"))
-    np.testing.assert_allclose(found, expected, atol=2e-6)
+def test_null_is_what_is_left_out(starter_server: StarterServer) -> None:
+    """As LiteLLM and others send it."""
+    nothing = dict.fromkeys(("model", "encoding_format", "dimensions", "user", "modality", "partial"))
+    assert post(starter_server, input="a cat", **nothing).json() == post(starter_server, input="a cat").json()
 
 
 def test_a_photograph_of_the_index_has_the_vector_that_is_stored(starter_server: StarterServer) -> None:
@@ -199,12 +262,18 @@ def test_token_arrays_are_refused_by_name(starter_server: StarterServer, tokens:
         (data_uri(ROCKET[:3000]), "truncated"),
         (data_uri(b""), "empty"),
         ("data:image/png;base64,@@@@", "invalid_request"),
-        ("data:image/png;base64,AAA", "invalid_request"),
+        ("data:image/png;base64,AAA", "not_an_image"),
+        ("data:image/png;base64,A", "invalid_request"),
+        ("data:image/png;base64,AA=", "invalid_request"),
         ("data:image/png;base64,AAAA====", "invalid_request"),
         ("data:image/png;base64,AA==AAAA", "invalid_request"),
         ("data:image/png;base64,AA AA", "invalid_request"),
-        ("data:image/png;base64,AA\nAA", "invalid_request"),
-        ("data:image/png;base64,AA-_", "invalid_request"),
+        ("data:image/png;base64,AA\tAA", "invalid_request"),
+        ("data:image/png;base64,AA\nAA", "not_an_image"),
+        ("data:image/png;base64,AA-_", "not_an_image"),
+        ("data:image/png;base64,Aäaa", "invalid_request"),
+        ("data:image/png;base64,iVBORw0KGgo%3D", "invalid_request"),
+        ("data:application/pdf;base64,JVBERi0=", "not_an_image"),
         ("data:image/png;base64,%41AAA", "invalid_request"),
         ("data:image/png,AAAA", "invalid_request"),
         ("data:image/png", "invalid_request"),

@@ -28,8 +28,10 @@ class BodyLimits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        _check_encodings(headers)
         most = self._limits.body_bytes if needs_key(scope["path"]) else min(_OPEN_BYTES, self._limits.body_bytes)
-        self._check_length(Headers(scope=scope).get("content-length"), most)
+        self._check_length(headers.get("content-length"), most)
         body = _Body()
         try:
             try:
@@ -97,6 +99,20 @@ def _receiving(body: _Body, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body.take(), "more_body": False}
 
     return give
+
+
+def _check_encodings(headers: Headers) -> None:
+    """Refuses a body that is packed: a few bytes of it could be any number."""
+    for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
+        said = [part.strip() for part in ",".join(headers.getlist(name)).split(",")]
+        packed = [part for part in said if part and part.lower() != plain]
+        if packed:
+            raise RejectionError(
+                415,
+                "unsupported_media_type",
+                f"the body is packed ({name}: {', '.join(packed)[:40]}), which is not read here; send it unpacked",
+                param=name,
+            )
 
 
 def _too_large(most: int) -> RejectionError:

@@ -32,7 +32,15 @@ _IDLE_SECONDS = 0.5
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's, which reads a body no faster than the application takes it; with limits for all else."""
+    """uvicorn's, which reads a body no faster than the application takes it; with limits for all else.
+
+    uvicorn has no settings for these: limit_concurrency counts requests, not connections; timeout_keep_alive ends with
+    the first byte of a request, whose headers may then take for ever; h11_max_incomplete_event_size is for h11, which
+    takes 55 ms for a body of 20 MB where httptools takes 21. Without what is here, uvicorn 0.54 kept slow headers for
+    as long as they were watched, took 188 MB for 100 MB of one header and 7 MB for each connection with 64 kB of
+    requests sent ahead, and kept answers that nobody reads. tests/server/gate has an attack for each method that is
+    overridden here, and finds out whether uvicorn still calls it; uvicorn_range.py says with which versions.
+    """
 
     def __init__(self, *, limits: Limits, metrics: Metrics, **server: Any) -> None:
         """server: what uvicorn gives its protocols."""
@@ -47,11 +55,10 @@ class Connection(HttpToolsProtocol):
         """Whether the last request that began is here to its last byte."""
         self._is_deaf = False
         """Whether what comes is thrown away."""
-        self._is_draining = False
         self._header_bytes = self._framing_bytes = 0
         self._refusal: RejectionError | None = None
-        self._answering: RequestResponseCycle | None = None
-        """Whose answer is being made; self.cycle may be of a request that waits behind it."""
+        self._unanswered: list[RequestResponseCycle] = []
+        """Requests that came, the first of which is being answered."""
 
     # asyncio's stubs say BaseTransport, uvicorn says Transport.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -73,12 +80,10 @@ class Connection(HttpToolsProtocol):
         for timer in self._end_timers:
             timer.cancel()
         self._is_deaf = True
-        answering = self._answering
         super().connection_lost(exc)
-        if answering is not None and not answering.response_complete:  # others may wait behind it
-            answering.disconnected = True
-            answering.message_event.set()
-        self.pipeline.clear()
+        for cycle in self._unanswered:  # uvicorn tells the last one only
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
@@ -115,8 +120,7 @@ class Connection(HttpToolsProtocol):
             self._refusal = RejectionError(429, "overloaded", "too many requests at once on one connection")
             raise self._refusal
         super().on_headers_complete()
-        if self._is_draining:
-            self.cycle.keep_alive = False
+        self._unanswered = [cycle for cycle in (*self._unanswered, self.cycle) if not cycle.response_complete]
 
     def on_body(self, body: bytes) -> None:
         self._framing_bytes -= (_FRAMING_SHARE + 1) * len(body)
@@ -137,13 +141,8 @@ class Connection(HttpToolsProtocol):
         self._refuse(self._refusal or RejectionError(400, "invalid_request", "this is not a proper HTTP/1.1 request"))
 
     def shutdown(self) -> None:
-        """Lets requests end that are here or on their way."""
-        self._is_draining = True
-        last = self._last_cycle()
-        if last is not None and not last.response_complete:
-            last.keep_alive = False
-        else:
-            self.loop.call_later(_IDLE_SECONDS, self._close_if_idle)
+        """Lets requests end that are here or on their way; gate/draining.py has their answers end the connection."""
+        self.loop.call_later(_IDLE_SECONDS, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
         last = self._last_cycle()
@@ -153,10 +152,6 @@ class Connection(HttpToolsProtocol):
     def _last_cycle(self) -> RequestResponseCycle | None:
         """The request that came last; uvicorn does not say that at first there is none."""
         return self.cycle
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answering = cycle
-        super()._start_asgi_task(cycle, app)
 
     def _count(self, length: int) -> None:
         self._header_bytes += length
@@ -194,8 +189,8 @@ class Connection(HttpToolsProtocol):
             if not cycle.more_body:  # what came before is whole: it gets its answer, and nothing follows it
                 cycle.keep_alive = False
                 return
-            cycle.disconnected = True
-            cycle.message_event.set()
+            if self.pipeline:  # other answers come first; then it waits for its body no longer than any other
+                return
             if cycle.response_started:
                 self.transport.close()
                 return
@@ -206,7 +201,6 @@ class Connection(HttpToolsProtocol):
     def _end(self, transport: asyncio.Transport) -> None:
         """Closes the connection once what was written is sent, and the client has read it if it still sends."""
         self._stop_header_timer()
-        self._unset_keepalive_if_required()
         if not self._is_whole and transport.can_write_eof():
             self._is_deaf = True
             transport.write_eof()

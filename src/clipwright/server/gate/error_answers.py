@@ -100,7 +100,7 @@ _MEANINGS = {
     409: "The index is being updated, or there is none, or it was made with another model.",
     410: "The photograph's file has changed since it was indexed.",
     413: "The request has more bytes than the server takes.",
-    415: "The body is of a kind that is not read here.",
+    415: "The body is of a kind that is not read here, or packed.",
     421: "The server is not called by a name of its own.",
     422: "The request, or an item of it, cannot be used.",
     429: "The server has as much to do as it takes; Retry-After says when to ask again.",
@@ -139,6 +139,8 @@ def answer_of(rejection: RejectionError, *, close: bool = False) -> Response:
         headers["Retry-After"] = str(max(1, math.ceil(rejection.retry_after)))
     if rejection.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if rejection.status == 415 and rejection.param == "Content-Encoding":
+        headers["Accept-Encoding"] = "identity"  # RFC 9110, 12.5.3
     if close:
         headers["Connection"] = "close"
     content = json.dumps(rejection.record(), ensure_ascii=False).encode("utf-8", "replace")  # half of a pair of letters

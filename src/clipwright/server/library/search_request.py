@@ -79,7 +79,9 @@ class SearchRequest(RequestModel):
 
     @classmethod
     def place_file(cls, fields: dict[str, Any], name: str, content: bytes) -> None:
-        uploads = fields.setdefault("uploads", {})
+        if fields.get("uploads") is None:
+            fields["uploads"] = {}
+        uploads = fields["uploads"]
         if not isinstance(uploads, dict) or name in uploads:
             raise invalid(f"two uploads are called {name[:_LONGEST_NAME]!r}; give each a name of its own", "uploads")
         uploads[name] = content

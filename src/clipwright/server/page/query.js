@@ -54,7 +54,7 @@ export function chipsOf(text, sign) {
   const close = () => {
     const value = words.join(" ");
     if (!value) return false;
-    const photo = /^photo:(\d+)$/.exec(value);
+    const photo = /^photo:(\d+)$/i.exec(value);
     const literal = /^"((?:[^"]|"")*)"$/.exec(value);
     if (photo) chips.push({ sign: next, kind: "photo", value: photo[1] });
     else if (literal) chips.push({ sign: next, kind: "words", value: literal[1].replaceAll('""', '"') });

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from clipwright.errors import Failure
+from clipwright.inputs.encoded_pictures import is_encoded
 from clipwright.server.models.model_facts import ModelFacts
 from clipwright.server.rejection import ItemFault, RejectionError
+from clipwright.server.requests.modality import without_blanks
 from clipwright.server.requests.texts import check_count
 from clipwright.server.requests.together import together
 from clipwright.server.requests.web_fetch import Allowance, FetchError
@@ -20,9 +22,13 @@ from clipwright.server.services import Services
 _AT_ONCE = 256 * 1024
 """Letters of base64 that are decoded on the event loop, which takes less than a millisecond. A thread decodes more."""
 _BLOCK = 2**20
-"""Letters decoded at a time, a multiple of four: between blocks the event loop has its turn."""
+"""Letters decoded at a time: between blocks the event loop has its turn."""
 _HEAD = 200
 """Letters within which a data URI says what it is."""
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+"""From RFC 4648's alphabet for URLs to its other one."""
+_LINE_ENDS = b"\r\n"
+"""MIME breaks base64 into lines."""
 
 Found = np.ndarray | bytes | ItemFault
 """A picture's vector, where the index has it; its file; or why there is neither."""
@@ -44,6 +50,7 @@ async def embed_pictures(
     Raises RejectionError where a picture cannot be used and not partial; at too many of them; and as ModelPool does.
     """
     check_count(len(pictures), services.settings.limits.pictures, param)
+    pictures = [without_blanks(picture) if isinstance(picture, str) else picture for picture in pictures]
     places = range(len(pictures)) if places is None else places
     has_addresses = any(isinstance(picture, str) and _is_address(picture) for picture in pictures)
     if has_addresses and not services.settings.fetch_urls:
@@ -95,7 +102,7 @@ async def _find(
     async def elsewhere(place: int, picture: str) -> Found:
         if _is_data(picture):
             return await asyncio.to_thread(_data, picture, place, most)
-        if picture.startswith("photo:"):
+        if picture[:6].lower() == "photo:":
             return await _vector_of_photo(services, picture[6:], place, facts.space_id)
         if _is_address(picture):
             return await _fetched(services, picture, place, allowance, deadline)
@@ -116,7 +123,7 @@ async def _find(
 
 
 def _is_data(picture: str) -> bool:
-    return picture[:5].lower() == "data:"
+    return picture[:5].lower() == "data:" or is_encoded(picture)
 
 
 def _is_address(picture: str) -> bool:
@@ -127,25 +134,40 @@ def _too_large(place: int, size: int, most: int) -> ItemFault:
     return ItemFault(place, "too_large", f"the picture has {size:,} bytes; the limit is {most:,}")
 
 
-def _data(uri: str, place: int, most: int) -> bytes | ItemFault:
-    """What a data URI holds; its size is known before anything is decoded."""
-    start = uri.find(",", 0, _HEAD) + 1
-    if not uri[:start].lower().endswith(";base64,"):
-        return ItemFault(place, "invalid_request", "a data URI of a picture begins as in data:image/jpeg;base64,")
-    size = (len(uri) - start) // 4 * 3 - uri.count("=", -2)
-    if size > most:
-        return _too_large(place, size, most)
-    blocks = []
+def _data(picture: str, place: int, most: int) -> bytes | ItemFault:
+    """What a data URI or bare base64 holds; its size is known before anything is decoded."""
+    start = 0
+    if picture[:5].lower() == "data:":
+        start = picture.find(",", 0, _HEAD) + 1
+        if not "".join(picture[:start].split()).lower().endswith(";base64,"):
+            return ItemFault(place, "invalid_request", "a data URI of a picture begins as in data:image/jpeg;base64,")
+    end = len(picture) - picture.count("=", -2)
+    letters = end - start
+    if letters * 3 // 4 > most:
+        letters -= picture.count("\r", start) + picture.count("\n", start)
+    if letters * 3 // 4 > most:
+        return _too_large(place, letters * 3 // 4, most)
     try:
-        if uri.endswith("==="):
-            raise ValueError("more padding than there can be")
-        for begin in range(start, len(uri), _BLOCK):
-            block = uri[begin : begin + _BLOCK]
-            if block.endswith("=") and begin + _BLOCK < len(uri):
-                raise ValueError("padding before the end")
-            blocks.append(binascii.a2b_base64(block, strict_mode=True))
+        return _decoded(picture, start, end)
     except ValueError:
-        return ItemFault(place, "invalid_request", "the data URI is not base64 as RFC 4648 has it")
+        return ItemFault(place, "invalid_request", "the picture is not base64 as RFC 4648 has it")
+
+
+def _decoded(picture: str, start: int, end: int) -> bytes:
+    """What base64 between two places says; only padding, or none, comes after. Raises ValueError where it is none."""
+    blocks, rest, count = [], b"", 0
+    for begin in range(start, end, _BLOCK):
+        letters = picture[begin : min(begin + _BLOCK, end)].encode("ascii").translate(_STANDARD, _LINE_ENDS)
+        count += len(letters)
+        letters = rest + letters
+        whole = len(letters) // 4 * 4
+        if b"=" in letters:
+            raise ValueError("padding before the end")
+        blocks.append(binascii.a2b_base64(letters[:whole], strict_mode=True))
+        rest = letters[whole:]
+    if end < len(picture) and (count + len(picture) - end) % 4:
+        raise ValueError("padding that does not fit")
+    blocks.append(binascii.a2b_base64(rest + b"=" * (-len(rest) % 4), strict_mode=True))
     return b"".join(blocks)
 
 

@@ -12,7 +12,15 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import jiter
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
@@ -37,6 +45,9 @@ _REST = "request"
 _PART_NAME = re.compile(rb'[;\s]name="?([^";\r\n]*)')
 _SUBJECT = re.compile(r"^(Input|List|Value|String|Dictionary) (?=should )")
 """How pydantic begins its sentences."""
+_NULL = {"type": "null"}
+_ABOUT_A_FIELD = ("default", "description", "examples", "title")
+"""Keys of JSON schema that say nothing of what the field may be."""
 _SHOWN = 100
 """Letters of what a client sent that a sentence repeats."""
 
@@ -73,12 +84,31 @@ TextList = Annotated[list[_Text], Field(fail_fast=True, min_length=1)]
 """Their first fault is enough: a list of a million numbers would have a million."""
 
 
+def _describe_null(schema: dict[str, Any]) -> None:
+    """Says of each field of a model that may be left out that it may be null as well."""
+    for name, field in schema["properties"].items():
+        if name not in schema.get("required", ()) and _NULL not in field.get("anyOf", ()):
+            kind = {key: field.pop(key) for key in [*field] if key not in _ABOUT_A_FIELD}
+            field["anyOf"] = [kind, _NULL]
+
+
 class RequestModel(BaseModel):
     """What a request asks for. In a form, repeated fields make a list, and files stand in the list of their name."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, json_schema_extra=_describe_null
+    )
     FILES: ClassVar[str | None] = None
     """The field whose list takes a form's files."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, fields: Any) -> Any:
+        """Without the fields that are null: programs write so what they leave out."""
+        if not isinstance(fields, dict):
+            return fields
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: value for name, value in fields.items() if value is not None or name not in optional}
 
     @classmethod
     def place_file(cls, fields: dict[str, Any], name: str, content: bytes) -> None:
@@ -173,7 +203,7 @@ def _check_strings(body: bytes, most: int) -> None:
     free = 0
     for start in range(0, len(body) - _BLOCK + 1, _BLOCK):
         free = free + 1 if body.find(b'"', start, start + _BLOCK) < 0 else 0
-        if free * _BLOCK * 3 > 4 * most + _HEAD:  # in base64, with what stands before it
+        if free * _BLOCK * 3 > 4 * most * 17 // 16 + _HEAD:  # in base64, with what stands before it and line ends
             quote = body.rfind(b'"', 0, start - (free - 1) * _BLOCK)
             rest = body.find(b'"', start + _BLOCK)
             if not body.startswith(b"data:", quote + 1) or b'"partial"' in body[:quote] or b'"partial"' in body[rest:]:
@@ -359,7 +389,9 @@ def _fit_form(parts: Iterable[tuple[str, str | bytes]], model: type[ModelT]) -> 
 
 
 def _append(fields: dict[str, Any], name: str, part: str | bytes) -> None:
-    there = fields.setdefault(name, [])
+    if fields.get(name) is None:
+        fields[name] = []
+    there = fields[name]
     if not isinstance(there, list):
         raise invalid(f"{name!r} is a list in {_REST!r}, or stands in the form's own fields", name)
     there.append(part)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from clipwright.server.gate.error_answers import ItemRecord
 from clipwright.server.models.model_pool import ModelFacts
 from clipwright.server.rejection import ItemFault, RejectionError
+from clipwright.server.requests.modality import EITHER, Modality, modality_of
 from clipwright.server.requests.pictures import embed_pictures, tell_faults
 from clipwright.server.requests.request_body import RequestModel, described, invalid, read_body
 from clipwright.server.requests.texts import check_count, text_faults
@@ -57,7 +58,7 @@ class EmbeddingsRequest(RequestModel):
         PlainValidator(_items),
         WithJsonSchema(
             {
-                "description": "One text or several. A data:image/ URI is a picture; with modality 'image' all are.",
+                "description": "One or several: texts, pictures as data URIs, photo:ID; with modality 'image' all.",
                 "anyOf": [
                     {"type": "string", "minLength": 1},
                     {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
@@ -71,8 +72,10 @@ class EmbeddingsRequest(RequestModel):
     )
     dimensions: int | None = Field(None, description="As many as the model gives; it cannot give fewer.")
     user: str | None = Field(None, description="Taken, and not used.")
-    modality: Literal["text", "image"] | None = Field(
-        None, description="What the strings of input are; left out, they tell it themselves."
+    modality: Modality | None = Field(
+        None,
+        description="What the strings of input are. Left out, each tells it itself; an address, or what else could be "
+        "either, is refused.",
     )
     partial: bool = Field(
         False, description="Whether good items are answered where others cannot be used; those are listed in errors."
@@ -147,12 +150,17 @@ async def _embed(services: Services, asked: EmbeddingsRequest, facts: ModelFacts
     check_count(len(asked.input), limits.texts, "input")
     texts: dict[int, str] = {}
     pictures: dict[int, str | bytes] = {}
+    unclear: list[ItemFault] = []
     for place, item in enumerate(asked.input):
-        if isinstance(item, str) and (asked.modality or _modality(item)) == "text":
+        modality = "image" if isinstance(item, bytes) else asked.modality or modality_of(item)
+        if modality is None:
+            unclear.append(ItemFault(place, "invalid_request", EITHER))
+        elif isinstance(item, str) and modality == "text":
             texts[place] = item
         else:
             pictures[place] = item
-    faults = {fault.index: fault for fault in text_faults(texts, limits)}
+    both = sorted([*unclear, *text_faults(texts, limits)], key=lambda fault: fault.index)
+    faults = {fault.index: fault for fault in both}
     tell_faults(services, faults.values(), "input", asked.partial)
     good = {place: text for place, text in texts.items() if place not in faults}
     embedded = _Embedded(facts.name, dict(faults))
@@ -167,10 +175,6 @@ async def _embed(services: Services, asked: EmbeddingsRequest, facts: ModelFacts
         embedded.tokens = sum(read.tokens)
         embedded.truncated = [place for place, dropped in zip(good, read.dropped, strict=True) if dropped]
     return embedded
-
-
-def _modality(item: str) -> Literal["text", "image"]:
-    return "image" if item.startswith("data:image/") else "text"
 
 
 def _written(asked: EmbeddingsRequest, embedded: _Embedded) -> bytes:
