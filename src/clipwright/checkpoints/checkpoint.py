@@ -18,6 +18,7 @@ from clipwright.model.config import ModelConfig, ResNetConfig, VisionTransformer
 from clipwright.records import read_record, write_record
 
 _LATER_KEYS = ("scores", "pool", "patch_bias", "input_norm", "projection", "causal", "projection_bias")
+_LATER_SPEC_KEYS = ("padding_side", "truncation_side", "with_end")
 TOWER_KINDS: dict[str, type] = {"vit": VisionTransformerConfig, "resnet": ResNetConfig}
 """How a vision tower is called in recipes and in model files."""
 
@@ -76,7 +77,7 @@ class Checkpoint:
         The tokenizer counts too, since the same weights under another vocabulary mean other words.
         """
         digest = hashlib.sha256()
-        digest.update(canonical_json({"config": config_table(self.config), "spec": write_record(self.spec)}))
+        digest.update(canonical_json({"config": config_table(self.config), "spec": spec_table(self.spec)}))
         digest.update(hashlib.sha256((self.tokenizer or "").encode()).digest())
         for name in sorted(self.weights):
             array = np.asarray(self.weights[name], np.float32, order="C")
@@ -95,10 +96,21 @@ def config_table(config: ModelConfig) -> dict[str, Any]:
     model file says, and with it the space_id, stays what it was."""
     table: dict[str, Any] = write_record(config, TOWER_KINDS)
     for part, record in ((table, config), (table["vision"], config.vision), (table["text"], config.text)):
-        for key in dataclasses.fields(record):
-            if key.name in _LATER_KEYS and part[key.name] == key.default:
-                del part[key.name]
+        _drop_defaults(part, record, _LATER_KEYS)
     return table
+
+
+def spec_table(spec: InputSpec) -> dict[str, Any]:
+    """The input spec as plain values, with the same left out."""
+    table: dict[str, Any] = write_record(spec)
+    _drop_defaults(table, spec, _LATER_SPEC_KEYS)
+    return table
+
+
+def _drop_defaults(table: dict[str, Any], record: Any, names: tuple[str, ...]) -> None:
+    for key in dataclasses.fields(record):
+        if key.name in names and table[key.name] == key.default:
+            del table[key.name]
 
 
 def read_config(table: object, where: str) -> ModelConfig:

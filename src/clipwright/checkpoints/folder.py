@@ -25,7 +25,7 @@ _INDEX = ".index.json"
 WEIGHTS_FILES = tuple(f"{name}{end}" for name in {*_OPENCLIP_TENSORS, *_HUGGINGFACE_TENSORS} for end in ("", _INDEX))
 """What any weights that are read here are called."""
 OUR_FILE = "model.safetensors"
-_ENDINGS = (".json", ".safetensors", ".bin", ".model")
+_ENDINGS = (".json", ".safetensors", ".bin", ".model", ".txt")
 """Of the files in a folder that say what the model is."""
 
 

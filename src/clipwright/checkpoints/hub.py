@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -24,10 +24,15 @@ from clipwright.checkpoints.external_data import external_files
 from clipwright.checkpoints.families import huggingface, openclip_config
 from clipwright.checkpoints.folder import WEIGHTS_FILES
 from clipwright.checkpoints.onnx_repository import CONFIG_FILE, GRAPHS, SMALL_FILES, graph_names
-from clipwright.checkpoints.small_files import SENTENCEPIECE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
+from clipwright.checkpoints.small_files import (
+    SENTENCEPIECE_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    WITHOUT_TOKENIZER_FILE,
+)
 from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError, UnreachableError
 
-_TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SENTENCEPIECE_FILE)
+_TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, *WITHOUT_TOKENIZER_FILE)
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def pull(name: str) -> Path:
         published = {file.rfilename: file for file in info.siblings or ()}
         layout, weights = _wanted(published, repository, info.sha)
         for file in [*layout.beside, *weights]:
-            if file in published and (file != SENTENCEPIECE_FILE or TOKENIZER_FILE not in published):
+            if file in published and not _is_replaced(file, published):
                 _fetch(repository, published[file], info.sha, info.sha)
         for graph in layout.graphs:
             _fetch_graph(repository, graph, published, info.sha)
@@ -252,9 +257,16 @@ def _read_or_absent(layout: _Layout) -> tuple[str, ...]:
 
 def _is_settled(repository: str, file: str, folder: Path) -> bool:
     """Whether a file is in the cache, is known to be absent from the repository, or is not needed."""
-    if file == SENTENCEPIECE_FILE and (folder / TOKENIZER_FILE).is_file():
+    if _is_replaced(file, [name for name in (TOKENIZER_FILE, SENTENCEPIECE_FILE) if (folder / name).is_file()]):
         return True
     return huggingface_hub.try_to_load_from_cache(repository, file, revision=folder.name) is not None
+
+
+def _is_replaced(file: str, others: Container[str]) -> bool:
+    """Whether a file of a tokenizer is not read, because one of the others counts more."""
+    if file not in WITHOUT_TOKENIZER_FILE:
+        return False
+    return TOKENIZER_FILE in others or (file != SENTENCEPIECE_FILE and SENTENCEPIECE_FILE in others)
 
 
 def _cached_file(repository: str, file: str, revision: str | None) -> Path | None:

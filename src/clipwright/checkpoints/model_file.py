@@ -13,11 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from clipwright.atomic import replacing
-from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json, config_table, read_config
+from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json, config_table, read_config, spec_table
 from clipwright.checkpoints.tensor_files import read_tensors
 from clipwright.errors import CheckpointError, RecipeError
 from clipwright.inputs.input_spec import InputSpec
-from clipwright.records import read_record, write_record
+from clipwright.records import read_record
 
 FORMAT_VERSION = 1
 _HEADER = "clipwright"
@@ -41,7 +41,7 @@ def save_model(path: Path, checkpoint: Checkpoint) -> None:
     header = {
         "version": FORMAT_VERSION,
         "config": config_table(checkpoint.config),
-        "input_spec": write_record(checkpoint.spec),
+        "input_spec": spec_table(checkpoint.spec),
         "provenance": dict(checkpoint.provenance),
     }
     with replacing(path) as temporary, _disk_errors():

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from clipwright.checkpoints.checkpoint import canonical_json
+from clipwright.checkpoints.checkpoint import canonical_json, spec_table
 from clipwright.checkpoints.external_data import external_files
 from clipwright.checkpoints.families import huggingface, openclip
 from clipwright.checkpoints.families.description import Description
 from clipwright.checkpoints.small_files import (
-    SENTENCEPIECE_FILE,
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
+    WITHOUT_TOKENIZER_FILE,
     naming,
     preprocessor_table,
     read_json,
@@ -28,7 +28,6 @@ from clipwright.checkpoints.small_files import (
 )
 from clipwright.errors import CheckpointError
 from clipwright.inputs.input_spec import InputSpec
-from clipwright.records import write_record
 
 CONFIG_FILE = "config.json"
 """Of both layouts."""
@@ -45,7 +44,7 @@ SMALL_FILES: Mapping[GraphLayout, tuple[str, ...]] = {
         huggingface.PROCESSOR_FILE,
         TOKENIZER_FILE,
         TOKENIZER_CONFIG_FILE,
-        SENTENCEPIECE_FILE,
+        *WITHOUT_TOKENIZER_FILE,
     ),
     "immich": (_PREPROCESS, f"textual/{TOKENIZER_FILE}", f"textual/{TOKENIZER_CONFIG_FILE}"),
 }
@@ -93,7 +92,7 @@ class OnnxRepository:
         Other bytes are another space here, even where they compute the same.
         """
         digest = hashlib.sha256()
-        digest.update(canonical_json({"embed_dim": self.embed_dim, "spec": write_record(self.spec)}))
+        digest.update(canonical_json({"embed_dim": self.embed_dim, "spec": spec_table(self.spec)}))
         digest.update(hashlib.sha256((self.tokenizer or "").encode()).digest())
         for path in (self.image, self.text, *self.external):
             with path.open("rb") as file:

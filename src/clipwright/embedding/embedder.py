@@ -153,14 +153,15 @@ class Embedder:
         return self._backend.image_features(np.ascontiguousarray(pixels, np.float32))
 
     def text_features(self, ids: np.ndarray) -> np.ndarray:
-        """ids (B, L) integers, each row with its end id, to features (B, D) float32, not of unit length."""
+        """ids (B, L) integers, each row with its end id if texts have it, to features (B, D) float32, not of unit
+        length."""
         length, fixed = self.spec.context_length, self.spec.padding == "context"
         if ids.ndim != 2 or ids.shape[1] > length or (fixed and ids.shape[1] != length):
             raise DimensionError(
                 f"ids have shape {ids.shape}; this model reads (B, {'exactly' if fixed else 'at most'} {length})"
             )
         is_end = ids == self.spec.end_id
-        if not is_end.any(axis=1).all():
+        if self.spec.with_end and not is_end.any(axis=1).all():
             raise DimensionError(f"a row of ids lacks the end id {self.spec.end_id}")
         return self._backend.text_features(np.ascontiguousarray(ids, np.int64), is_end.argmax(axis=1))
 
@@ -175,9 +176,10 @@ class Embedder:
                     f"{self.spec.context_length}; shorten it"
                 )
             logger.warning(
-                "%r is too long for %s: its last %d tokens were left out (said once)",
+                "%r is too long for %s: its %s %d tokens were left out (said once)",
                 texts[cut][:60],
                 self.name,
+                "last" if self.spec.truncation_side == "right" else "first",
                 tokens.dropped[cut],
             )
         return self.embed_tokens(tokens)

@@ -111,13 +111,17 @@ def embedder_on(
     strict_length: bool = False,
 ) -> Embedder:
     """The embedder of a model whose towers run on this backend."""
+    tokenizer = None
+    if model.tokenizer is not None:
+        known = model.config.text.vocab_size if isinstance(model, Checkpoint) else None
+        tokenizer = Tokenizer(model.tokenizer, model.spec, known)
     return Embedder(
         name=name,
         space_id=space_id,
         embed_dim=model.embed_dim,
         scale=model.scale,
         spec=model.spec,
-        tokenizer=None if model.tokenizer is None else Tokenizer(model.tokenizer, model.spec),
+        tokenizer=tokenizer,
         backend=backend,
         bias=model.bias,
         pixels=pixels,

@@ -146,7 +146,8 @@ class Worker:
                 counts: dict[int, tuple[int, int]] = counts,
             ) -> np.ndarray:
                 tokens = self._embedder.tokenize([batch[key] for key in keys])
-                counts.update(zip(keys, zip((tokens.ends + 1).tolist(), tokens.dropped, strict=True), strict=True))
+                lengths = (tokens.ends + 1 - tokens.starts).tolist()
+                counts.update(zip(keys, zip(lengths, tokens.dropped, strict=True), strict=True))
                 return self._embedder.embed_tokens(tokens)
 
             self._answer("text", list(batch), embed, counts)
