@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clipwright.api import classify
 from clipwright.embedding.embedder import Embedder, describe_source, unit_rows
 from clipwright.embedding.load import embedder_from, load_embedder
 from clipwright.errors import ClipwrightError, DimensionError, Failure, ImageError
@@ -140,6 +141,56 @@ def test_nothing_gives_no_rows(embedder: Embedder) -> None:
 
 def test_features_of_length_nought_stay_numbers() -> None:
     assert unit_rows(np.zeros((1, 4), np.float32)).tolist() == [[0, 0, 0, 0]]
+
+
+class OverflowingBackend(FakeBackend):
+    """Gives these features of black pictures and of texts without a colour, as arithmetic in 16 bits may."""
+
+    def __init__(self, features: float) -> None:
+        super().__init__()
+        self._features = features
+
+    def image_features(self, pixels: np.ndarray) -> np.ndarray:
+        features = super().image_features(pixels)
+        features[features[:, :3].mean(axis=1) == -1] = self._features
+        return features
+
+    def text_features(self, ids: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        features = super().text_features(ids, ends)
+        features[~features[:, :3].any(axis=1)] = self._features
+        return features
+
+
+BLACK = np.zeros((9, 9, 3), np.uint8)
+
+
+@pytest.mark.parametrize("features", [np.nan, np.inf, 0.0, 3e38], ids=["NaN", "infinite", "nought", "too long"])
+def test_a_picture_without_a_finite_vector_fails_alone(features: float) -> None:
+    fake = fake_embedder(OverflowingBackend(features))
+    results = [result for _, result in fake.stream_images([NOISE[0], BLACK, NOISE[1]])]
+    assert isinstance(results[1], Failure)
+    assert (results[1].source is BLACK, results[1].code) == (True, "unreadable")
+    assert "is no vector" in results[1].message
+    for result, vector in zip(results[::2], fake_embedder().embed_images(NOISE[:2]), strict=True):
+        assert np.array_equal(np.asarray(result), vector)
+    with pytest.raises(ImageError, match=r"array \(9, 9, 3\): the model's answer to it is no vector"):
+        fake.embed_images([NOISE[0], BLACK])
+
+
+@pytest.mark.parametrize("features", [np.nan, np.inf, 0.0, 3e38], ids=["NaN", "infinite", "nought", "too long"])
+def test_a_text_without_a_finite_vector_is_an_error_that_names_it(features: float) -> None:
+    fake = fake_embedder(OverflowingBackend(features))
+    with pytest.raises(ClipwrightError, match=r"'a photo' has no embedding by fake: .* take another model$"):
+        fake.embed_texts(["red", "a photo"])
+    with pytest.raises(ClipwrightError, match="'a photo of a pink' has no embedding by fake"):
+        classify(fake, [NOISE[0]], ["red", "pink"], ["a photo of a {}"])
+
+
+def test_less_exact_arithmetic_is_named_where_it_may_be_the_cause() -> None:
+    backend = OverflowingBackend(np.inf)
+    backend.precision = "bf16"
+    with pytest.raises(ClipwrightError, match="take another model, or --precision fp32"):
+        fake_embedder(backend).embed_texts(["a photo"])
 
 
 def test_batches_of_one_and_of_eight_give_the_same(embedder: Embedder) -> None:

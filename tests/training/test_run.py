@@ -14,6 +14,8 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from clipwright.checkpoints.model_file import load_model, save_model
 from clipwright.embedding.load import load_embedder
@@ -136,6 +138,18 @@ def test_a_run_does_not_begin_with_a_model_of_another_config(tmp_path: Path) -> 
     save_model(tmp_path / "other.safetensors", tiny_checkpoint())
     with pytest.raises(RecipeError, match="has another config"):
         run(recipe, tmp_path / "out")
+
+
+def test_a_run_does_not_begin_with_weights_that_are_not_finite(tmp_path: Path) -> None:
+    start = run(written_recipe(tmp_path), tmp_path / "first")
+    tensors = load_file(start)
+    tensors["vision.stem.norm1.bias"][:] = np.nan
+    with safe_open(start, framework="numpy") as file:
+        header = file.metadata()
+    save_file(tensors, start, header)
+    recipe = written_recipe(tmp_path, start_from="first/model.safetensors")
+    with pytest.raises(CheckpointError, match=r"weight 'vision\.stem\.norm1\.bias' holds .* NaN or infinite"):
+        run(recipe, tmp_path / "second")
 
 
 def test_another_recipe_does_not_go_on_with_this_run(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import filelock
 import torch
 
 from clipwright.atomic import remove_leftovers
-from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json
+from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json, check_finite
 from clipwright.checkpoints.load import MODEL_FILE, STARTER, load_checkpoint
 from clipwright.checkpoints.model_file import save_model
 from clipwright.errors import DatasetError, InterruptedRunError, RecipeError
@@ -244,6 +244,7 @@ def _read_start(recipe: Recipe, folder: Path) -> Checkpoint | None:
     if name is None:
         return None
     start = load_checkpoint(name if name == STARTER else folder / name)
+    check_finite(start.weights)
     if start.config != recipe.config:
         raise RecipeError(
             f"training.start_from {name!r} has another config than the recipe; 'clipwright info' shows it"

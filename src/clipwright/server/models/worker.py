@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
 
-from clipwright.embedding.embedder import Embedder
+from clipwright.embedding.embedder import NO_VECTOR, Embedder
 from clipwright.embedding.load import load_embedder
 from clipwright.errors import CheckpointError, ClipwrightError, Failure, ImageError, TokenizerError
 from clipwright.inputs.colours import in_srgb
@@ -206,11 +206,7 @@ def embed_apart(
     rows = np.ascontiguousarray(rows, np.float32)
     return (
         {key: row.tobytes() for key, row, good in zip(keys, rows, finite, strict=True) if good},
-        {
-            key: Failure(key, "unreadable", "the model's answer to it is no vector: not all of its numbers are finite")
-            for key, good in zip(keys, finite, strict=True)
-            if not good
-        },
+        {key: Failure(key, "unreadable", NO_VECTOR) for key, good in zip(keys, finite, strict=True) if not good},
     )
 
 
