@@ -13,7 +13,14 @@ from PIL import Image
 
 from clipwright.embedding.backend import Backend, BackendName
 from clipwright.embedding.pipeline import stream_prepared
-from clipwright.errors import ClipwrightError, DimensionError, Failure, ImageError, TokenizerError
+from clipwright.errors import (
+    ClipwrightError,
+    DimensionError,
+    Failure,
+    ImageError,
+    TokenizerError,
+    describe_source,
+)
 from clipwright.inputs.images import MAX_PIXELS, ImageSource, open_image
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.memory import PICTURES
@@ -209,9 +216,11 @@ class Embedder:
 
 def _is_one_picture(images: object) -> bool:
     """Whether this is a picture, whose rows or letters would each be taken for one."""
-    if isinstance(images, np.ndarray):
-        return images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (3, 4))
-    return isinstance(images, str | bytes | Path | Image.Image)
+    shape = getattr(images, "shape", None)
+    if shape is None or not hasattr(images, "__array__"):
+        return isinstance(images, str | bytes | Path | Image.Image)
+    colours = (shape[0], shape[2]) if len(shape) == 3 and hasattr(images, "detach") else shape[2:]
+    return len(shape) == 2 or (len(shape) == 3 and any(count in (3, 4) for count in colours))
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:
@@ -228,12 +237,3 @@ def _embeddings(features: np.ndarray) -> np.ndarray:
     rows = unit_rows(features)
     rows[~rows.any(axis=-1)] = np.nan
     return rows
-
-
-def describe_source(source: object) -> str:
-    """A picture's source in words: its path, or what it is."""
-    if isinstance(source, bytes):
-        return f"{len(source):,} bytes"
-    if isinstance(source, np.ndarray):
-        return f"array {source.shape}"
-    return str(source) if not hasattr(source, "mode") else repr(source)
