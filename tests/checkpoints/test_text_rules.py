@@ -263,7 +263,7 @@ def test_a_layout_keeps_how_texts_are_framed(tmp_path: Path, case: dict[str, Any
 def test_padding_on_the_left_is_refused_where_a_text_would_be_moved_by_it(tmp_path: Path) -> None:
     folder = clip_folder(tmp_path / "model", **{"tokenizer_config.json": {"padding_side": "left"}})
     with pytest.raises(
-        CheckpointError, match=r"model'.*padding_side is 'left', which a text tower like CLIP's cannot read"
+        CheckpointError, match=r"model'.*padded on the left, which a text tower like CLIP's cannot read"
     ):
         read_checkpoint(folder)
 

@@ -30,8 +30,8 @@ _HALVED_NDIM = 2
 def save_model(path: Path, checkpoint: Checkpoint) -> None:
     """Writes the model to path, whole or not at all. Weights are rounded to float16 where they have two axes or more.
 
-    Raises CheckpointError where a weight does not fit float16 or the tokenizer is missing, OSError where the disk
-    refuses.
+    Raises CheckpointError where a weight does not fit, NaN among them, or the tokenizer is missing, OSError where the
+    disk refuses.
     """
     if checkpoint.tokenizer is None:
         raise CheckpointError("the model has no tokenizer, without which the file would not be a whole model")
@@ -58,12 +58,11 @@ def _disk_errors() -> Iterator[None]:
 
 
 def _stored(name: str, array: np.ndarray) -> np.ndarray:
-    if array.ndim < _HALVED_NDIM:
-        return np.asarray(array, np.float32, order="C")  # ascontiguousarray would give a scalar an axis
+    dtype: np.dtype[np.floating] = np.dtype(np.float32 if array.ndim < _HALVED_NDIM else np.float16)
     largest = float(np.abs(array).max(initial=0))
-    if not largest <= float(np.finfo(np.float16).max):
-        raise CheckpointError(f"weight {name!r} holds {largest:g}, which float16 cannot; was the training stable?")
-    return np.asarray(array, np.float16, order="C")
+    if not largest <= float(np.finfo(dtype).max):
+        raise CheckpointError(f"weight {name!r} holds {largest:g}, which {dtype} cannot; was the training stable?")
+    return np.asarray(array, dtype, order="C")  # ascontiguousarray would give a scalar an axis
 
 
 def is_model_file(path: Path) -> bool:

@@ -308,8 +308,8 @@ def _foreign_text_rules(table: ConfigTable, tokenizer: str | None, tokenizer_con
     padding_side, truncation_side = sides(tokenizer, tokenizer_config)
     if padding_side == "left":
         raise CheckpointError(
-            f"tokenizer_config.json: padding_side is 'left', which is not read for a text tower like {kind!r};"
-            " it does not see its padding, so set it to 'right'"
+            f"texts are padded on the left, which is not read for a text tower like {kind!r}; set padding_side to"
+            " 'right' in tokenizer_config.json, for it does not see its padding"
         )
     if "nllb" in str(kind).lower():
         logger.warning("%r is told the language of a text; it is told the one in tokenizer.json, for all texts", kind)

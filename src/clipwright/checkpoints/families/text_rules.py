@@ -77,8 +77,8 @@ def text_sides(
     padding_side, truncation_side = sides(tokenizer, tokenizer_config)
     if padding_side == "left" and tower.pool == "end":
         raise CheckpointError(
-            "tokenizer_config.json: padding_side is 'left', which a text tower like CLIP's cannot read;"
-            " set it to 'right', as such models are trained"
+            "texts are padded on the left, which a text tower like CLIP's cannot read; set padding_side to 'right' in"
+            " tokenizer_config.json, as such models are trained"
         )
     return padding_side, truncation_side
 
