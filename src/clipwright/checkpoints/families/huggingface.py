@@ -176,8 +176,8 @@ def _read_configs(
         what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(f"{CONFIG_FILE} or {PREPROCESSOR_FILE} does not fit: {what}") from error
     if tokenizer is None and model.text.vocab_size == OPENAI_VOCAB_SIZE:
-        kind = tokenizer_kind(tokenizer_config)
-        if kind not in ("", "CLIPTokenizer"):
+        if tokenizer_kind(tokenizer_config) not in ("", "CLIPTokenizer"):
+            kind = tokenizer_config["tokenizer_class"]
             raise CheckpointError(f"tokenizer_config.json is of a {kind}, whose tokenizer.json is not there; add it")
         tokenizer = openai_tokenizer()
     return model, spec, tokenizer
