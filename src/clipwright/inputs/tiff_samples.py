@@ -34,9 +34,8 @@ def read_channels(directory: Directory, layout: Layout) -> list[np.ndarray]:
     planes = wanted if layout.apart else [0]
     count, in_one = layout.across * layout.down, layout.part_height * layout.row_bytes
     size = len(planes) * count * in_one
-    if layout.compression == UNPACKED and size > 2 * len(
-        directory.data
-    ):  # where the last strip is short, less is there
+    at_most = 2 * len(directory.data)  # where the last strip is short, less is there
+    if layout.compression == UNPACKED and size > at_most:
         raise ImageError("truncated", "the file ends before the picture does")
     limits = {"strips or tiles": (len(planes) * count, _MOST_PARTS)}
     if layout.compression != UNPACKED:

@@ -6,7 +6,7 @@ import re
 from typing import Literal
 
 from clipwright.inputs.encoded_pictures import is_base64_picture, is_data_uri, may_be_base64
-from clipwright.inputs.images import IMAGE_SUFFIXES
+from clipwright.inputs.image_names import image_suffixes
 
 Modality = Literal["text", "image"]
 
@@ -48,6 +48,6 @@ def without_blanks(item: str) -> str:
 
 
 def _is_file_name(text: str) -> bool:
-    if not text[-8:].lower().endswith(tuple(IMAGE_SUFFIXES)):
+    if not text[-8:].lower().endswith(tuple(image_suffixes())):
         return False
     return _PLACE.match(text) is not None or not any(map(str.isspace, text[:_HEAD]))
