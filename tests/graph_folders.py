@@ -16,12 +16,13 @@ from onnx import TensorProto, helper
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.layouts import LayoutName
 from clipwright.checkpoints.save import save_checkpoint
+from clipwright.checkpoints.small_files import TOKENIZER_FILES
 from clipwright.graph.builder import Graph
 from clipwright.graph.towers import image_graph, text_graph
 from tests.reference import reference_checkpoint
 from tests.support import REFERENCE, tiny_checkpoint
 
-SMALL = ("config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
+SMALL = ("config.json", "preprocessor_config.json", *TOKENIZER_FILES)
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def write_immich(folder: Path, checkpoint: Checkpoint, configs: Path, shape: Sha
         (folder / name).write_text(json.dumps(part))
     write_graph(folder / "visual/model.onnx", image_model(checkpoint, ("image", "embedding"), shape))
     write_graph(folder / "textual/model.onnx", text_model(checkpoint, ("text", "embedding"), shape))
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in TOKENIZER_FILES:
         if (configs / name).is_file():
             shutil.copyfile(configs / name, folder / "textual" / name)
     return folder

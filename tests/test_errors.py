@@ -1,11 +1,24 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from clipwright import errors
-from clipwright.errors import FAILURE_CODES, ClipwrightError, Failure, ImageError, MissingExtraError, suggestion
+from clipwright.api import Classification
+from clipwright.errors import (
+    FAILURE_CODES,
+    ClipwrightError,
+    Failure,
+    ImageError,
+    MissingExtraError,
+    describe_source,
+    suggestion,
+)
 
 KINDS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, Exception)]
 
@@ -44,3 +57,29 @@ def test_a_suggestion_names_several_where_several_are_near() -> None:
 
 def test_nothing_near_is_no_suggestion() -> None:
     assert suggestion("zzz", ["image_size", "layers"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (Path("b.jpg"), "b.jpg"),
+        ("b.jpg", "b.jpg"),
+        (b"12345", "5 bytes"),
+        (np.zeros((2, 3, 3), np.uint8), "array (2, 3, 3)"),
+        (torch.zeros(3, 8, 9), "Tensor (3, 8, 9)"),
+        (Image.new("RGB", (5, 4)), "size=5x4"),
+        ([[1, 2], [3, 4]], "a value of type list"),
+        (None, "a value of type NoneType"),
+    ],
+    ids=["Path", "str", "bytes", "array", "tensor", "Pillow", "list", "None"],
+)
+def test_a_source_is_named_in_words(source: object, words: str) -> None:
+    assert words in describe_source(source)
+    assert words in repr(Failure(source, "not_an_image", "no picture"))
+
+
+def test_no_number_of_a_picture_is_shown() -> None:
+    numbers = [np.full((9, 9), 77.0), torch.full((3, 5, 5), 77), [[77, 77]]]
+    for source in numbers:
+        failure = Failure(source, "not_an_image", "no picture")
+        assert "77" not in repr(failure) + repr(Classification(source)) + repr(Classification(source, failure=failure))

@@ -11,7 +11,7 @@ import numpy as np
 
 from clipwright.embedding.embedder import Embedder, Pixels
 from clipwright.embedding.load import BackendChoice, PrecisionChoice, load_embedder
-from clipwright.errors import Failure
+from clipwright.errors import Failure, shown_source
 from clipwright.inputs.images import ImageSource
 from clipwright.tasks.classifier import Classifier, LabelScore, LabelTexts
 from clipwright.tasks.zero_shot import similarity_matrix
@@ -49,13 +49,16 @@ def load(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Classification:
     """The labels of one picture, the likeliest first; or why it has none."""
 
     source: Any
     labels: tuple[LabelScore, ...] = ()
     failure: Failure | None = None
+
+    def __repr__(self) -> str:
+        return f"Classification(source={shown_source(self.source)}, labels={self.labels}, failure={self.failure})"
 
 
 def classify(

@@ -7,7 +7,8 @@ handed on as a value so that one broken photograph never stops the rest.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -96,13 +97,16 @@ class InterruptedRunError(ClipwrightError):
     """A run was asked to stop and saved its state."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Failure:
     """One input that could not be used. source is what the caller gave (a path as it was written, or a name)."""
 
     source: Any
     code: FailureCode
     message: str
+
+    def __repr__(self) -> str:
+        return f"Failure(source={shown_source(self.source)}, code={self.code!r}, message={self.message!r})"
 
 
 class ImageError(ClipwrightError):
@@ -114,6 +118,24 @@ class ImageError(ClipwrightError):
 
     def failure(self, source: Any) -> Failure:
         return Failure(source, self.code, str(self))
+
+
+def describe_source(source: object) -> str:
+    """An input in words: its path, or what it is; never the numbers of an array."""
+    if isinstance(source, bytes):
+        return f"{len(source):,} bytes"
+    shape = getattr(source, "shape", None)
+    if isinstance(shape, Sequence):
+        kind = type(source).__name__
+        return f"{'array' if kind == 'ndarray' else kind} {tuple(shape)}"
+    if isinstance(source, str | os.PathLike):
+        return str(source)
+    return repr(source) if hasattr(source, "mode") else f"a value of type {type(source).__name__}"
+
+
+def shown_source(source: object) -> str:
+    """An input as repr is to show it."""
+    return repr(source) if isinstance(source, str | os.PathLike) else f"<{describe_source(source)}>"
 
 
 def suggestion(name: str, known: Iterable[str], count: int = 3) -> str:

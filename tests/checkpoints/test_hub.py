@@ -293,6 +293,18 @@ def test_one_tokenizer_is_fetched(tmp_path: Path, hub: Hub, tokenizer: str) -> N
     assert load("acme/clip", tmp_path, None, before=NO_SOCKETS)[0] == 0
 
 
+@pytest.mark.parametrize("others", [{}, {"tokenizer.json": b"{}"}], ids=["alone", "beside tokenizer.json"])
+def test_a_vocabulary_in_two_files_is_fetched_where_it_is_read(
+    tmp_path: Path, hub: Hub, others: dict[str, bytes]
+) -> None:
+    both = {name: (DATA / "clip_vocabulary" / name).read_bytes() for name in ("vocab.json", "merges.txt")}
+    hub.files |= {**both, "special_tokens_map.json": b"{}", **others}
+    assert load("acme/clip", tmp_path, hub)[0] == 0
+    fetched = {"vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer.json"} & set(hub.downloads())
+    assert fetched == (set(others) or {*both, "special_tokens_map.json"})
+    assert load("acme/clip", tmp_path, None, before=NO_SOCKETS)[0] == 0
+
+
 def test_what_another_program_fetched_is_used_without_a_network(tmp_path: Path, hub: Hub) -> None:
     fetched_by_others = """
 from huggingface_hub import hf_hub_download

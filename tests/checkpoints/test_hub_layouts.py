@@ -13,12 +13,13 @@ from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_ba
 from clipwright.checkpoints.hub import is_cached
 from clipwright.checkpoints.load import load_model
 from clipwright.checkpoints.ready_graphs import read_ready_graphs
+from clipwright.checkpoints.small_files import tokenizer_files
 from clipwright.errors import CheckpointError
 from clipwright.evaluation.export import export
 from tests.checkpoints.test_hub import Hub, damaged_bytes, files_under, hub, local_space_id
 from tests.graph_folders import as_openvino, graph_folder, write_joint, write_pair
 from tests.reference import reference_checkpoint
-from tests.support import REFERENCE, run_cli, tiny_checkpoint
+from tests.support import DATA, REFERENCE, run_cli, tiny_checkpoint
 
 __all__ = ["hub"]
 
@@ -46,12 +47,12 @@ def loads_again_without_a_request(hub: Hub, name: str, known: str) -> bool:
 
 
 SMALL = {"config.json", "preprocessor_config.json"}
+MODULES = [{"idx": 0, "name": "0", "path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}]
 
 
 def test_of_a_clip_of_sentence_transformers_its_folder_is_downloaded(hub: Hub) -> None:
-    modules = [{"idx": 0, "name": "0", "path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}]
     hub.files = {f"0_CLIPModel/{name}": data for name, data in hub.files.items()} | {
-        "modules.json": json.dumps(modules).encode(),
+        "modules.json": json.dumps(MODULES).encode(),
         "config_sentence_transformers.json": b"{}",
         "README.md": b"# CLIP",
     }
@@ -59,6 +60,24 @@ def test_of_a_clip_of_sentence_transformers_its_folder_is_downloaded(hub: Hub) -
     assert set(hub.downloads()) == {"modules.json", *(f"0_CLIPModel/{name}" for name in (*SMALL, "model.safetensors"))}
     assert loads_again_without_a_request(hub, "acme/clip", local_space_id())
     assert is_cached("acme/clip")
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["alone", "beside tokenizer.json"])
+def test_of_its_tokenizer_what_is_read_is_downloaded(hub: Hub, whole: bool) -> None:
+    files = {name: (DATA / "clip_vocabulary" / name).read_bytes() for name in ("vocab.json", "merges.txt")}
+    read = {f"0_CLIPModel/{name}" for name in (("tokenizer.json",) if whole else files)}
+    if whole:
+        files["tokenizer.json"] = str(tokenizer_files(DATA / "clip_vocabulary")[0]).encode()
+    hub.files = {f"0_CLIPModel/{name}": data for name, data in {**hub.files, **files}.items()}
+    hub.files["modules.json"] = json.dumps(MODULES).encode()
+    model = load_model("acme/clip")
+    assert set(hub.downloads()) - {f"0_CLIPModel/{name}" for name in SMALL} == {
+        *read,
+        "modules.json",
+        "0_CLIPModel/model.safetensors",
+    }
+    assert {Path(name).name for name in read} <= {file.name for file in model.files}
+    assert loads_again_without_a_request(hub, "acme/clip", model.space_id())
 
 
 @pytest.mark.parametrize(

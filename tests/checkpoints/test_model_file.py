@@ -85,6 +85,18 @@ def test_matrices_take_two_bytes_and_gains_four(tmp_path: Path) -> None:
         assert file.get_tensor("tokenizer").dtype == np.uint8
 
 
+@pytest.mark.parametrize("name", ["text.projection.weight", "text.output_norm.bias", "logit_scale"])
+def test_a_weight_that_is_not_finite_is_not_written(tmp_path: Path, name: str) -> None:
+    checkpoint = tiny_checkpoint()
+    weight = np.full(checkpoint.weights[name].shape, np.nan, np.float32)
+    with pytest.raises(CheckpointError, match=rf"weight '{name}' holds nan, which float(16|32) cannot"):
+        save_model(
+            tmp_path / "model.safetensors",
+            dataclasses.replace(checkpoint, weights={**checkpoint.weights, name: weight}),
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_weight_too_large_for_half_precision_is_refused(tmp_path: Path) -> None:
     checkpoint = tiny_checkpoint()
     weights = {**checkpoint.weights, "text.projection.weight": np.full((16, 32), 1e6, np.float32)}

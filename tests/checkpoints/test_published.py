@@ -463,7 +463,21 @@ def test_a_repeated_tower_overrules_with_its_defaults_too() -> None:
 
 
 FIRST = {"tokenizer_class": "SiglipTokenizer", "do_lower_case": True, "eos_token": "</s>", "pad_token": "</s>"}
-LATER = {"tokenizer_class": "GemmaTokenizer", "eos_token": "<eos>", "pad_token": "<pad>", "bos_token": "<bos>"}
+LATER = {
+    "tokenizer_class": "GemmaTokenizer",
+    "eos_token": "<eos>",
+    "pad_token": "<pad>",
+    "bos_token": "<bos>",
+    "padding_side": "right",
+}
+END = {"id": "<eos>", "ids": [1], "tokens": ["<eos>"]}
+ENDS = {
+    "type": "TemplateProcessing",
+    "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<eos>", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+    "special_tokens": {"<eos>": END},
+}
+LATER_DOCUMENT = json.dumps(json.loads(document("<pad>", "<eos>", "<bos>")) | {"post_processor": ENDS})
 
 
 @pytest.mark.parametrize(
@@ -473,7 +487,8 @@ LATER = {"tokenizer_class": "GemmaTokenizer", "eos_token": "<eos>", "pad_token":
         ("google/siglip-base-patch16-224", None, {}, "canonical", 1),
         ("google/siglip-base-patch16-256-multilingual", document("<pad>", "</s>"), FIRST, "canonical", 1),
         ("google/siglip-base-patch16-256-multilingual", None, {}, "canonical", 1),
-        ("google/siglip2-base-patch16-224", document("<pad>", "<eos>", "<bos>"), LATER, "lower_case", 0),
+        ("google/siglip2-base-patch16-224", LATER_DOCUMENT, LATER, "none", 0),
+        ("google/siglip2-base-patch16-224", LATER_DOCUMENT, LATER | {"do_lower_case": True}, "lower_case", 0),
         ("google/siglip2-base-patch16-224", None, {}, "lower_case", 0),
     ],
 )

@@ -195,6 +195,12 @@ def test_a_wrong_request_is_refused_before_anything_is_done(
     assert answer.stderr.count("\n") == 1
 
 
+def test_labels_in_a_file_that_is_not_there_are_refused(classify: Any, photo: Path) -> None:
+    answer = classify(photo, "--labels", "nofile.txt")
+    assert (answer.status, answer.stdout) == (2, "")
+    assert answer.stderr.startswith("error: there is no file 'nofile.txt'; name a file with one text a line, or give")
+
+
 def test_a_file_without_labels_is_refused(classify: Any, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\n\n")
     answer = classify(photo, "--labels", tmp_path / "labels.txt")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -83,6 +84,11 @@ def test_where_every_photo_fails_the_file_has_no_rows_of_the_right_width(
     ("arguments", "complaint"),
     [
         ([], "nothing to embed; name photographs or folders, or give --text 'a cat'"),
+        (
+            ["cat.jpg", "--texts", "lost.txt"],
+            "there is no file 'lost.txt'; name a file with one text a line, or give the",
+        ),
+        (["cat.jpg", "--texts", os.devnull], f"--texts {os.devnull!r} has no text in it; write one a line"),
         (["--texts", "a,,b"], "a text is empty"),
         (["--text", "  "], "a text is empty"),
         (["--text", "a", "--out", "vectors.csv"], "--out 'vectors.csv' must end in .npy or .parquet or .jsonl"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ from clipwright.errors import ClipwrightError, LabelError
         ("hot dog ,  ice cream", ["hot dog", "ice cream"]),
         ("cat,,dog", ["cat", "", "dog"]),
         ("", []),
-        ("lost.txt", ["lost.txt"]),
         ("a" * 5000, ["a" * 5000]),
+        ("a dog and/or a cat", ["a dog and/or a cat"]),
+        ("~50 people", ["~50 people"]),
+        ("Node.js", ["Node.js"]),
+        ("cat, dog.txt", ["cat", "dog.txt"]),
     ],
 )
 def test_what_is_no_file_is_a_list_with_commas(argument: str, texts: list[str]) -> None:
@@ -40,8 +44,47 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
         read_texts(str(tmp_path / "texts.txt"))
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert read_texts(str(tmp_path)) == [str(tmp_path)]
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "lost.txt",
+        "Lost Labels.TXT",
+        "lost.csv",
+        "./lost",
+        "../lost",
+        "/lost/labels",
+        "~/lost",
+        "C:\\lost",
+        "lost.labels",
+    ],
+)
+def test_a_file_that_is_not_there_is_no_text(argument: str) -> None:
+    with pytest.raises(
+        LabelError, match=r"^there is no file '.*'; name a file with one text a line, or give the texts"
+    ):
+        read_texts(argument)
+
+
+def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LabelError, match="is a folder; name a file with one text a line"):
+        read_texts(str(tmp_path))
+    (tmp_path / "cat").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert read_texts("cat") == ["cat"]
+
+
+def test_texts_come_from_what_is_no_ordinary_file_too() -> None:
+    """As a shell hands over what another program prints: --labels <(...)."""
+    reading, writing = os.pipe()
+    os.write(writing, b"cat\ndog\n")
+    os.close(writing)
+    assert read_texts(f"/dev/fd/{reading}") == ["cat", "dog"]
+    os.close(reading)
+
+
+def test_only_the_ends_of_lines_part_texts(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("a cat\u2028on a mat\x0bor two\rdog", encoding="utf-8", newline="")
+    assert read_texts(str(tmp_path / "texts.txt")) == ["a cat\u2028on a mat\x0bor two", "dog"]
 
 
 def test_an_output_of_another_kind_is_refused(tmp_path: Path) -> None:

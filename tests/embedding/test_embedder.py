@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from clipwright.embedding.embedder import Embedder, describe_source, unit_rows
+from clipwright.api import classify, similarity
+from clipwright.embedding.embedder import Embedder, unit_rows
 from clipwright.embedding.load import embedder_from, load_embedder
 from clipwright.errors import ClipwrightError, DimensionError, Failure, ImageError
 from clipwright.inputs.images import ImageSource
@@ -88,8 +90,29 @@ def test_one_picture_where_a_list_belongs_is_refused(picture: ImageSource) -> No
         fake_embedder().embed_images(picture)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("shape", [(40, 50), (3, 40, 50), (40, 50, 3), (4, 40, 50)])
+def test_one_tensor_where_a_list_belongs_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ClipwrightError, match=r"given as a list, a single one too: \[picture\]"):
+        fake_embedder().embed_images(torch.zeros(shape, dtype=torch.uint8))  # type: ignore[arg-type]
+
+
 def test_an_array_of_pictures_is_a_list_of_them() -> None:
-    assert fake_embedder().embed_images(np.stack(NOISE)).shape == (12, 4)  # type: ignore[arg-type]
+    pictures = np.stack(NOISE)
+    expected = fake_embedder().embed_images(pictures)  # type: ignore[arg-type]
+    assert expected.shape == (12, 4)
+    tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    assert np.array_equal(fake_embedder().embed_images(tensor), expected)  # type: ignore[arg-type]
+
+
+def test_a_tensor_is_a_picture_wherever_pictures_are_taken() -> None:
+    tensor = torch.from_numpy(NOISE[0]).permute(2, 0, 1)
+    fake = fake_embedder()
+    assert np.array_equal(fake.embed_images([tensor]), fake.embed_images([NOISE[0]]))
+    assert np.array_equal(similarity(fake, [tensor], ["red"]), similarity(fake, [NOISE[0]], ["red"]))
+    (of_tensor,), (of_array,) = (classify(fake, [picture], ["red", "blue"]) for picture in (tensor, NOISE[0]))
+    assert (of_tensor.source is tensor, of_tensor.labels) == (True, of_array.labels)
+    with pytest.raises(ImageError, match=r"^Tensor \(7, 8, 9\): a tensor of shape \(7, 8, 9\) is no picture"):
+        fake.embed_images([torch.zeros(7, 8, 9)])
 
 
 def test_pictures_go_through_the_tower_in_batches() -> None:
@@ -140,6 +163,56 @@ def test_nothing_gives_no_rows(embedder: Embedder) -> None:
 
 def test_features_of_length_nought_stay_numbers() -> None:
     assert unit_rows(np.zeros((1, 4), np.float32)).tolist() == [[0, 0, 0, 0]]
+
+
+class OverflowingBackend(FakeBackend):
+    """Gives these features of black pictures and of texts without a colour, as arithmetic in 16 bits may."""
+
+    def __init__(self, features: float) -> None:
+        super().__init__()
+        self._features = features
+
+    def image_features(self, pixels: np.ndarray) -> np.ndarray:
+        features = super().image_features(pixels)
+        features[features[:, :3].mean(axis=1) == -1] = self._features
+        return features
+
+    def text_features(self, ids: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        features = super().text_features(ids, ends)
+        features[~features[:, :3].any(axis=1)] = self._features
+        return features
+
+
+BLACK = np.zeros((9, 9, 3), np.uint8)
+
+
+@pytest.mark.parametrize("features", [np.nan, np.inf, 0.0, 3e38], ids=["NaN", "infinite", "nought", "too long"])
+def test_a_picture_without_a_finite_vector_fails_alone(features: float) -> None:
+    fake = fake_embedder(OverflowingBackend(features))
+    results = [result for _, result in fake.stream_images([NOISE[0], BLACK, NOISE[1]])]
+    assert isinstance(results[1], Failure)
+    assert (results[1].source is BLACK, results[1].code) == (True, "unreadable")
+    assert "is no vector" in results[1].message
+    for result, vector in zip(results[::2], fake_embedder().embed_images(NOISE[:2]), strict=True):
+        assert np.array_equal(np.asarray(result), vector)
+    with pytest.raises(ImageError, match=r"array \(9, 9, 3\): the model's answer to it is no vector"):
+        fake.embed_images([NOISE[0], BLACK])
+
+
+@pytest.mark.parametrize("features", [np.nan, np.inf, 0.0, 3e38], ids=["NaN", "infinite", "nought", "too long"])
+def test_a_text_without_a_finite_vector_is_an_error_that_names_it(features: float) -> None:
+    fake = fake_embedder(OverflowingBackend(features))
+    with pytest.raises(ClipwrightError, match=r"'a photo' has no embedding by fake: .* take another model$"):
+        fake.embed_texts(["red", "a photo"])
+    with pytest.raises(ClipwrightError, match="'a photo of a pink' has no embedding by fake"):
+        classify(fake, [NOISE[0]], ["red", "pink"], ["a photo of a {}"])
+
+
+def test_less_exact_arithmetic_is_named_where_it_may_be_the_cause() -> None:
+    backend = OverflowingBackend(np.inf)
+    backend.precision = "bf16"
+    with pytest.raises(ClipwrightError, match="take another model, or --precision fp32"):
+        fake_embedder(backend).embed_texts(["a photo"])
 
 
 def test_batches_of_one_and_of_eight_give_the_same(embedder: Embedder) -> None:
@@ -208,17 +281,3 @@ def test_a_square_of_a_colour_lies_with_the_text_that_names_it(colour: str) -> N
     square = np.full((20, 20, 3), FAKE_COLOURS[colour], np.uint8)
     similarities = fake.embed_images([square]) @ fake.embed_texts([f"a {name} square" for name in FAKE_COLOURS]).T
     assert list(FAKE_COLOURS)[int(similarities.argmax())] == colour
-
-
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        (Path("b.jpg"), "b.jpg"),
-        (b"12345", "5 bytes"),
-        (np.zeros((2, 3, 3), np.uint8), "array (2, 3, 3)"),
-        (Image.new("RGB", (5, 4)), "size=5x4"),
-    ],
-    ids=["Path", "bytes", "array", "Pillow"],
-)
-def test_a_source_is_named_in_words(source: object, words: str) -> None:
-    assert words in describe_source(source)

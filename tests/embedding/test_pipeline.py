@@ -52,6 +52,17 @@ def test_failures_stand_in_their_places_and_shift_no_vector(batch_size: int) -> 
     assert results == [(number, number if number % 2 else None) for number in range(40)]
 
 
+def test_what_is_not_finite_is_no_vector_and_shifts_none() -> None:
+    def embed(squares: np.ndarray) -> np.ndarray:
+        vectors = first_values(squares)
+        vectors[vectors % 3 == 0] = np.nan
+        return vectors
+
+    results = list(stream_prepared(iter(range(10)), square, np.asarray, embed, batch_size=4, threads=2))
+    found = {source: None if vector is None else float(vector[0]) for source, _, vector in results}
+    assert found == {number: float(number) if number % 3 else None for number in range(10)}
+
+
 def test_a_batch_of_failures_only_is_not_embedded() -> None:
     def refuse(squares: np.ndarray) -> np.ndarray:
         raise AssertionError("called without pictures")

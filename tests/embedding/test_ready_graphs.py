@@ -76,6 +76,24 @@ def test_inputs_are_prepared_as_for_the_weights(tmp_path: Path, layout: str) -> 
     assert (repository.embed_dim, repository.scores) == (checkpoint.config.embed_dim, checkpoint.config.scores)
 
 
+@pytest.mark.parametrize(
+    ("weight", "tower"), [("text.projection.weight", "text"), ("vision.projection.weight", "image")]
+)
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_a_graph_with_broken_weights_answers_nothing(tmp_path: Path, weight: str, tower: str, runtime: str) -> None:
+    folder, checkpoint = graph_folder(tmp_path), graph_checkpoint()
+    weights = {**checkpoint.weights, weight: np.full(checkpoint.weights[weight].shape, np.nan, np.float32)}
+    checkpoint = replace(checkpoint, weights=weights)
+    write_graph(folder / "onnx/vision_model.onnx", image_model(checkpoint, ("pixel_values", "image_embeds")))
+    write_graph(folder / "onnx/text_model.onnx", text_model(checkpoint, ("input_ids", "text_embeds")))
+    if runtime == "openvino":
+        as_openvino(folder, *((f"onnx/{part}_model.onnx", f"openvino_model_{part}.xml") for part in ("vision", "text")))
+    photo = REFERENCE / "pictures" / "rocket.jpg"
+    answer = run_cli("similarity", photo, "--texts", "a cat, a dog", "--model", folder)
+    assert (answer.status, answer.stdout) == (2 if tower == "text" else 1, "")
+    assert "is no vector: not all of its numbers are finite" in answer.stderr
+
+
 TRANSFORMERS = """
 import sys, warnings, torch
 from pathlib import Path

@@ -64,6 +64,12 @@ def test_a_vector_of_another_width_is_refused(index: PhotoIndex) -> None:
         index.search(np.ones(7, np.float32), None)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_a_vector_without_a_direction_is_refused(index: PhotoIndex, value: float) -> None:
+    with pytest.raises(QueryError, match="must be of finite numbers that are not all 0"):
+        index.search(np.full(4, value, np.float32), None)
+
+
 def test_a_model_whose_vectors_the_index_has_not_is_refused(index: PhotoIndex) -> None:
     with pytest.raises(IndexFileError, match="no vectors of model of elsewhere"):
         index.search("a cat", colour_embedder(space_id="elsewhere"))

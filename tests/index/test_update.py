@@ -94,6 +94,34 @@ def test_an_update_without_changes_reads_and_writes_nothing(index: PhotoIndex, f
     assert serial_of(index) == before
 
 
+class Overflowing(ColourBackend):
+    """Has no vector for photographs without red."""
+
+    def image_features(self, pixels: np.ndarray) -> np.ndarray:
+        features = super().image_features(pixels)
+        features[features[:, 0] == -1] = np.inf
+        return features
+
+
+def test_a_photograph_without_a_finite_vector_is_not_kept_and_tried_again(index: PhotoIndex, folder: Path) -> None:
+    failures: list[Failure] = []
+    counts = index.update([folder], colour_embedder(Overflowing()), on_failure=failures.append)
+    assert counts == UpdateCounts(found=10, added=9, embedded=9, failed=1)
+    assert [(failure.source, failure.code) for failure in failures] == [(folder / "0000.png", "unreadable")]
+    assert_in_line(index, {path: number for path, number in numbered(folder).items() if number})
+    assert update(index, folder)[0] == UpdateCounts(found=10, added=1, embedded=1)
+    assert_in_line(index, numbered(folder))
+
+
+def test_a_model_that_overflows_takes_nothing_from_another(index: PhotoIndex, folder: Path) -> None:
+    update(index, folder)
+    counts = index.update([folder], colour_embedder(Overflowing(), space_id="other"))
+    assert (counts.embedded, counts.failed, counts.removed) == (9, 1, 0)
+    assert_in_line(index, numbered(folder))
+    assert len(vectors_by_path(index.database, "other")) == 9
+    assert update(index, folder) == (UpdateCounts(found=10), 0)
+
+
 def test_thumbnails_can_be_left_out(index: PhotoIndex, folder: Path) -> None:
     index.update([folder], colour_embedder(), thumbnails=False)
     assert index.thumbnail(id_at(index, folder / "0000.png")) is None

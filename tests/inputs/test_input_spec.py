@@ -35,6 +35,18 @@ def test_a_value_out_of_range_is_refused_by_its_name(key: str, value: Any) -> No
         InputSpec(**values)
 
 
+@pytest.mark.parametrize("change", [{"padding_side": "left"}, {"with_end": False}])
+def test_what_would_depend_on_the_other_texts_of_a_batch_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="padded on the left, or without their end, need the padding 'context'"):
+        InputSpec(**REQUIRED, **change)
+    InputSpec(**REQUIRED, **change, padding="context")
+
+
+def test_a_spec_without_a_start_survives_being_written_and_read() -> None:
+    spec = InputSpec(**REQUIRED | {"start_id": None})
+    assert read_record(InputSpec, write_record(spec), "spec") == spec
+
+
 def test_a_spec_survives_being_written_and_read() -> None:
     spec = InputSpec(**REQUIRED, resize="longest", fill=(1, 2, 3), padding="context", text_cleaning="none")
     assert read_record(InputSpec, write_record(spec), "spec") == spec

@@ -186,6 +186,25 @@ def test_padding_context_goes_to_the_whole_context() -> None:
     assert all((row[end + 1 :] == 7).all() for row, end in zip(tokens.ids, tokens.ends, strict=True))
 
 
+def test_padding_on_the_left_moves_texts_to_the_end_of_their_rows() -> None:
+    texts = ["a cat", "", "a red car " * 30]
+    right = tokenizer(padding="context").encode(texts)
+    left = tokenizer(padding="context", padding_side="left").encode(texts)
+    assert left.ends.tolist() == [15, 15, 15]
+    assert (left.ends + 1 - left.starts).tolist() == (right.ends + 1 - right.starts).tolist() == [4, 2, 16]
+    for row, start, other, end in zip(left.ids, left.starts, right.ids, right.ends, strict=True):  # type: ignore[arg-type]
+        assert row[start:].tolist() == other[: end + 1].tolist()
+        assert not row[:start].any()
+
+
+def test_a_text_may_be_cut_at_its_start() -> None:
+    text = "a photo of a cat on the grass"
+    whole = ids(text)
+    tokens = tokenizer(context_length=6, truncation_side="left").encode([text])
+    assert tokens.ids[0, 1:5].tolist() == whole[-4:]
+    assert tokens.dropped == (len(whole) - 4,)
+
+
 def test_padding_does_not_change_where_texts_end() -> None:
     texts = ["cat", "", "a photo of a cat"]
     longest, context = (tokenizer(padding=padding).encode(texts) for padding in ("longest", "context"))

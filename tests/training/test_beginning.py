@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from clipwright.checkpoints.checkpoint import Checkpoint, config_table
 from clipwright.checkpoints.model_file import load_model, save_model
 from clipwright.checkpoints.save import save_checkpoint
-from clipwright.errors import ClipwrightError, RecipeError, UnknownModelError, UnreachableError
+from clipwright.errors import CheckpointError, ClipwrightError, RecipeError, UnknownModelError, UnreachableError
 from clipwright.model.config import ModelConfig, TextTransformerConfig, VisionTransformerConfig
 from clipwright.model.dual_encoder import DualEncoder
 from clipwright.model.weights import weights_of
@@ -162,3 +164,15 @@ def test_what_cannot_be_trained_on_is_refused_by_name(tmp_path: Path, changes: d
     recipe = changed(tiny_checkpoint(), tmp_path, **changes)
     with pytest.raises(RecipeError, match=f"training.start_from 'start' {complaint}"):
         read_start(recipe, tmp_path)
+
+
+def test_a_model_with_weights_that_are_not_finite_is_refused(tmp_path: Path) -> None:
+    start = tmp_path / "start.safetensors"
+    save_model(start, tiny_checkpoint())
+    tensors = load_file(start)
+    tensors["text.output_norm.bias"][:] = np.nan
+    with safe_open(start, framework="numpy") as file:
+        header = file.metadata()
+    save_file(tensors, start, header)
+    with pytest.raises(CheckpointError, match=r"weight 'text\.output_norm\.bias' holds .* NaN or infinite"):
+        read_start(recipe_for(tiny_checkpoint().config, tmp_path, start.name), tmp_path)

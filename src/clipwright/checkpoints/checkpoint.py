@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from clipwright.errors import CheckpointError
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.model.config import ModelConfig, ResNetConfig, VisionTransformerConfig
 from clipwright.records import read_record, write_record
 
 _LATER_KEYS = ("scores", "pool", "patch_bias", "input_norm", "projection", "causal", "projection_bias")
+_LATER_SPEC_KEYS = ("padding_side", "truncation_side", "with_end")
 TOWER_KINDS: dict[str, type] = {"vit": VisionTransformerConfig, "resnet": ResNetConfig}
 """How a vision tower is called in recipes and in model files."""
 
@@ -73,16 +75,37 @@ class Checkpoint:
     def space_id(self) -> str:
         """Sixteen hexadecimal digits that name the embedding space: SHA-256 over config, spec and weights as float32.
 
-        The tokenizer counts too, since the same weights under another vocabulary mean other words.
+        The tokenizer counts too, since the same weights under another vocabulary mean other words. Raises
+        CheckpointError where a weight is not finite: such a model has no space.
         """
         digest = hashlib.sha256()
-        digest.update(canonical_json({"config": config_table(self.config), "spec": write_record(self.spec)}))
+        digest.update(canonical_json({"config": config_table(self.config), "spec": spec_table(self.spec)}))
         digest.update(hashlib.sha256((self.tokenizer or "").encode()).digest())
         for name in sorted(self.weights):
-            array = np.asarray(self.weights[name], np.float32, order="C")
+            array = _finite(name, self.weights[name])
             digest.update(f"{name} {array.shape}".encode())
             digest.update(array.tobytes())
         return digest.hexdigest()[:16]
+
+
+def check_finite(weights: Weights) -> None:
+    """Raises CheckpointError naming the first weight that holds NaN or infinity. All of them are read."""
+    for name in sorted(weights):
+        _finite(name, weights[name])
+
+
+def _finite(name: str, weight: np.ndarray | JoinedRows) -> np.ndarray:
+    """The weight as float32, in memory order; raises CheckpointError where it is not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = np.asarray(weight, np.float32, order="C")
+        suspect = not np.isfinite(array.sum())  # quick; of huge numbers the sum alone may be infinite
+    wrong = np.count_nonzero(~np.isfinite(array)) if suspect else 0
+    if wrong:
+        raise CheckpointError(
+            f"weight {name!r} holds {wrong:,} of {array.size:,} numbers that are NaN or infinite in float32;"
+            " what such a model answers means nothing, so take another copy or an earlier state of it"
+        )
+    return array
 
 
 def canonical_json(value: Any) -> bytes:
@@ -95,10 +118,21 @@ def config_table(config: ModelConfig) -> dict[str, Any]:
     model file says, and with it the space_id, stays what it was."""
     table: dict[str, Any] = write_record(config, TOWER_KINDS)
     for part, record in ((table, config), (table["vision"], config.vision), (table["text"], config.text)):
-        for key in dataclasses.fields(record):
-            if key.name in _LATER_KEYS and part[key.name] == key.default:
-                del part[key.name]
+        _drop_defaults(part, record, _LATER_KEYS)
     return table
+
+
+def spec_table(spec: InputSpec) -> dict[str, Any]:
+    """The input spec as plain values, with the same left out."""
+    table: dict[str, Any] = write_record(spec)
+    _drop_defaults(table, spec, _LATER_SPEC_KEYS)
+    return table
+
+
+def _drop_defaults(table: dict[str, Any], record: Any, names: tuple[str, ...]) -> None:
+    for key in dataclasses.fields(record):
+        if key.name in names and table[key.name] == key.default:
+            del table[key.name]
 
 
 def read_config(table: object, where: str) -> ModelConfig:

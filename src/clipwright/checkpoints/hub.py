@@ -24,7 +24,7 @@ from clipwright.checkpoints.families.huggingface import CONFIG_FILE, check_kind
 from clipwright.checkpoints.layouts import LAYOUTS, MODULES_FILE, Found, Layout, find_models, names_in
 from clipwright.checkpoints.ready_graphs import SINGLE_TOWERS, names_beside
 from clipwright.checkpoints.refusals import no_model
-from clipwright.checkpoints.small_files import SENTENCEPIECE_FILE, TOKENIZER_FILE, naming, read_json
+from clipwright.checkpoints.small_files import TOKENIZERS_BEFORE, naming, read_json
 from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError, UnreachableError
 
 _TOLD_SIZE = re.compile(r"has size (\d+)")
@@ -109,9 +109,9 @@ def _check_config(found: Found, config: Path, repository: str) -> None:
 
 
 def _is_spare(file: str, names: Collection[str]) -> bool:
-    """Whether this is a tokenizer beside another that is taken first."""
-    folder, spare = file.removesuffix(SENTENCEPIECE_FILE), file.endswith(SENTENCEPIECE_FILE)
-    return spare and f"{folder}{TOKENIZER_FILE}" in names
+    """Whether this is of a tokenizer beside another that is taken first."""
+    folder, slash, name = file.rpartition("/")
+    return any(f"{folder}{slash}{other}" in names for other in TOKENIZERS_BEFORE.get(name, ()))
 
 
 def _root(config: Path, layout: Layout) -> Path:

@@ -13,11 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from clipwright.atomic import replacing
-from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json, config_table, read_config
+from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json, config_table, read_config, spec_table
 from clipwright.checkpoints.tensor_files import read_tensors
 from clipwright.errors import CheckpointError, RecipeError
 from clipwright.inputs.input_spec import InputSpec
-from clipwright.records import read_record, write_record
+from clipwright.records import read_record
 
 FORMAT_VERSION = 1
 UNFINISHED = "unfinished"
@@ -32,8 +32,8 @@ _HALVED_NDIM = 2
 def save_model(path: Path, checkpoint: Checkpoint) -> None:
     """Writes the model to path, whole or not at all. Weights are rounded to float16 where they have two axes or more.
 
-    Raises CheckpointError where a weight does not fit float16 or the tokenizer is missing, OSError where the disk
-    refuses.
+    Raises CheckpointError where a weight does not fit, NaN among them, or the tokenizer is missing, OSError where the
+    disk refuses.
     """
     if checkpoint.tokenizer is None:
         raise CheckpointError("the model has no tokenizer, without which the file would not be a whole model")
@@ -43,7 +43,7 @@ def save_model(path: Path, checkpoint: Checkpoint) -> None:
     header = {
         "version": FORMAT_VERSION,
         "config": config_table(checkpoint.config),
-        "input_spec": write_record(checkpoint.spec),
+        "input_spec": spec_table(checkpoint.spec),
         "provenance": dict(checkpoint.provenance),
     }
     with replacing(path) as temporary, _disk_errors():
@@ -60,12 +60,11 @@ def _disk_errors() -> Iterator[None]:
 
 
 def _stored(name: str, array: np.ndarray) -> np.ndarray:
-    if array.ndim < _HALVED_NDIM:
-        return np.asarray(array, np.float32, order="C")  # ascontiguousarray would give a scalar an axis
+    dtype: np.dtype[np.floating] = np.dtype(np.float32 if array.ndim < _HALVED_NDIM else np.float16)
     largest = float(np.abs(array).max(initial=0))
-    if not largest <= float(np.finfo(np.float16).max):
-        raise CheckpointError(f"weight {name!r} holds {largest:g}, which float16 cannot; was the training stable?")
-    return np.asarray(array, np.float16, order="C")
+    if not largest <= float(np.finfo(dtype).max):
+        raise CheckpointError(f"weight {name!r} holds {largest:g}, which {dtype} cannot; was the training stable?")
+    return np.asarray(array, dtype, order="C")  # ascontiguousarray would give a scalar an axis
 
 
 def is_model_file(path: Path) -> bool:

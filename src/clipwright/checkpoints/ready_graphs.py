@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from clipwright.checkpoints.checkpoint import canonical_json
+from clipwright.checkpoints.checkpoint import canonical_json, spec_table
 from clipwright.checkpoints.export_table import read_export_table
 from clipwright.checkpoints.external_data import external_files
 from clipwright.checkpoints.families import huggingface, openclip
@@ -23,7 +23,6 @@ from clipwright.checkpoints.layouts import IMMICH_PREPROCESS, Found, LayoutName,
 from clipwright.checkpoints.small_files import naming, preprocessor_table, read_json, tokenizer_files
 from clipwright.errors import CheckpointError
 from clipwright.inputs.input_spec import InputSpec
-from clipwright.records import write_record
 
 _SCALE = 100.0
 """exp(logit_scale) at which the published CLIP models ended: the bound of Radford et al. 2021, §2.5."""
@@ -43,6 +42,8 @@ class ReadyGraphs:
     tokenizer: str | None
     """JSON document of the tokenizers library; None where the source has none: then only token ids can be embedded."""
     embed_dim: int
+    vocab_size: int | None
+    """How many ids the text tower knows; None where the configs do not say it."""
     scores: Literal["softmax", "sigmoid"]
     """How the model's makers turn similarities into probabilities."""
     image: Path
@@ -81,7 +82,7 @@ class ReadyGraphs:
 def files_id(embed_dim: int, spec: InputSpec, tokenizer: str | None, paths: Sequence[Path]) -> str:
     """Sixteen hexadecimal digits over what graphs compute and how they are fed, the same where all bytes are."""
     digest = hashlib.sha256()
-    digest.update(canonical_json({"embed_dim": embed_dim, "spec": write_record(spec)}))
+    digest.update(canonical_json({"embed_dim": embed_dim, "spec": spec_table(spec)}))
     digest.update(hashlib.sha256((tokenizer or "").encode()).digest())
     for path in dict.fromkeys(paths):
         with path.open("rb") as file:
@@ -156,6 +157,7 @@ def _read(image_folder: Path, text_folder: Path, image: Found, text: Found, desc
         spec=described.spec,
         tokenizer=described.tokenizer,
         embed_dim=described.embed_dim,
+        vocab_size=described.vocab_size,
         scores=described.scores,
         image=graphs[0],
         text=graphs[1],
@@ -174,6 +176,7 @@ def _read_export(folder: Path, found: Found) -> ReadyGraphs:
         spec=told.input,
         tokenizer=None if told.tokenizer is None else tokenizer_files(folder)[0],
         embed_dim=told.embed_dim,
+        vocab_size=None,
         scores=told.scores,
     )
     return dataclasses.replace(

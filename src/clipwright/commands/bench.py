@@ -54,12 +54,14 @@ def command(
     Example:
       clipwright bench openai-vit-b-32 --precision fp32
     """
+    from clipwright.checkpoints.checkpoint import check_finite
     from clipwright.checkpoints.load import load_checkpoint
     from clipwright.evaluation.speed import SpeedSettings, measure_speed, variants_here
 
     log_to_stderr(quiet)
     variants = variants_here(backend, precision)
     checkpoint = load_checkpoint(model)
+    check_finite(checkpoint.weights)
     settings = SpeedSettings(batch_size=batch_size, threads=threads)
     if quick:
         settings = SpeedSettings(batch_size=batch_size, threads=threads, rounds=_QUICK_ROUNDS, seconds=_QUICK_SECONDS)

@@ -51,7 +51,10 @@ def command(
     from clipwright.errors import ClipwrightError, Failure
     from clipwright.inputs.photo_paths import find_photos
 
-    captions = [*(read_texts(texts) if texts else ()), *single_texts]
+    listed = [] if texts is None else read_texts(texts)
+    captions = [*listed, *single_texts]
+    if texts and not listed:
+        raise ClipwrightError(f"--texts {texts!r} has no text in it; write one a line")
     if not photos and not captions:
         raise ClipwrightError("nothing to embed; name photographs or folders, or give --text 'a cat'")
     if not all(caption.strip() for caption in captions):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -51,6 +52,10 @@ index_option = click.option(
     callback=lambda context, option, path: path or default_index(),
     help="The index's file.  [default: photos.db in the user's data folder]",
 )
+_FILE_NAME = re.compile(
+    r"(?i)([^,\n]+\.(txt|text|csv|tsv|json|jsonl|list|lst|labels|names|md|ya?ml|toml))|(~\w*[/\\]|\.{0,2}[/\\]|[a-z]:[/\\])[^,\n]*"
+)
+"""What people call a file of texts, or where they say it lies: no single text looks so."""
 MANY = 100
 """Photographs from which on bulk work is faster than exact, unless it is told otherwise."""
 
@@ -212,20 +217,28 @@ def say_what_the_starter_is() -> None:
 
 
 def read_texts(argument: str) -> list[str]:
-    """The texts of an option: the lines of an existing file, else a list with commas."""
+    """The texts of an option: the lines of an existing file, else a list with commas.
+
+    Raises LabelError for what looks like a file and is none.
+    """
     if not argument.strip():
         return []
     path = Path(argument)
     try:
-        is_file = path.is_file()
+        exists, is_folder = path.exists(), path.is_dir()
     except OSError:  # a list too long for a file's name
-        is_file = False
-    if not is_file:
+        exists = is_folder = False
+    if not exists or is_folder:
+        if _FILE_NAME.fullmatch(argument):
+            what = f"{argument!r} is a folder" if is_folder else f"there is no file {argument!r}"
+            raise LabelError(f"{what}; name a file with one text a line, or give the texts, separated by commas")
         return [text.strip() for text in argument.split(",")]
     try:
         return text_lines(read_text(path))
     except ValueError as error:
         raise LabelError(f"{argument!r} cannot be read as a list: {error}") from error
+    except OSError as error:
+        raise LabelError(f"{argument!r} cannot be read: {error.strerror or error}") from error
 
 
 def texts_options(command: Command) -> Command:

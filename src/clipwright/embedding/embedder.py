@@ -13,7 +13,14 @@ from PIL import Image
 
 from clipwright.embedding.backend import Backend, BackendName
 from clipwright.embedding.pipeline import stream_prepared
-from clipwright.errors import ClipwrightError, DimensionError, Failure, ImageError, TokenizerError
+from clipwright.errors import (
+    ClipwrightError,
+    DimensionError,
+    Failure,
+    ImageError,
+    TokenizerError,
+    describe_source,
+)
 from clipwright.inputs.images import MAX_PIXELS, ImageSource, open_image
 from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.memory import PICTURES
@@ -22,6 +29,8 @@ from clipwright.inputs.tokenizer import Tokenizer, Tokens
 
 Pixels = Literal["exact", "fast"]
 """exact: as the maker of the model prepares them, to the byte. fast: JPEGs are decoded near the size that is needed."""
+NO_VECTOR = "the model's answer to it is no vector: not all of its numbers are finite"
+"""Why an input that is sound has no embedding: the towers' arithmetic overflowed, or weights in a graph are broken."""
 logger = logging.getLogger(__name__)
 Source = TypeVar("Source")
 Item = TypeVar("Item")
@@ -72,7 +81,10 @@ class Embedder:
         return self._backend.name
 
     def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """(N, D) float32, unit rows, one for each text. Texts beyond the context are cut, and a warning is logged."""
+        """(N, D) float32, unit rows, one for each text. Texts beyond the context are cut, and a warning is logged.
+
+        Raises ClipwrightError at a text for which the model's numbers are not finite.
+        """
         if isinstance(texts, str):
             raise ClipwrightError("embed_texts takes a list of texts, not one string: embed_texts([text])")
         batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
@@ -97,7 +109,10 @@ class Embedder:
         if _is_one_picture(images):
             raise ClipwrightError("pictures are given as a list, a single one too: [picture]")
         for source, square, vector in self.stream_prepared(images, self.prepare, np.asarray, batch_size, threads):
-            yield source.source if isinstance(source, Failure) else source, square if vector is None else vector
+            if vector is None and not isinstance(square, Failure):
+                yield source, Failure(source, "unreadable", NO_VECTOR)
+            else:
+                yield source.source if isinstance(source, Failure) else source, square if vector is None else vector
 
     def stream_prepared(
         self,
@@ -111,7 +126,7 @@ class Embedder:
 
         For callers that need more of a picture than its vector. prepare runs on threads, ahead of the model. square_of
         gives an item's (S, S, 3) uint8, as prepare_image makes it for this embedder's spec; the vector is None where
-        that is None, and for a Failure.
+        that is None, for a Failure, and where the model gives none that is finite (NO_VECTOR).
         """
         workers = threads or os.cpu_count() or 1
         yield from stream_prepared(sources, prepare, square_of, self.embed_squares, batch_size, workers)
@@ -130,8 +145,11 @@ class Embedder:
             return error.failure(source)
 
     def embed_squares(self, squares: np.ndarray) -> np.ndarray:
-        """squares (B, S, S, 3) uint8, as prepare gives them, to (B, D) float32, unit rows."""
-        return unit_rows(self._backend.image_features(normalise(squares, self.spec)))
+        """squares (B, S, S, 3) uint8, as prepare gives them, to (B, D) float32, unit rows.
+
+        Of NaN where the model's numbers are not finite, or all 0, which has no direction.
+        """
+        return _embeddings(self._backend.image_features(normalise(squares, self.spec)))
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """The tokens of a batch of texts. Raises TokenizerError where the model came without a tokenizer."""
@@ -142,8 +160,8 @@ class Embedder:
         return self._tokenizer.encode(texts)
 
     def embed_tokens(self, tokens: Tokens) -> np.ndarray:
-        """(B, D) float32, unit rows, one for each text of a batch."""
-        return unit_rows(self._backend.text_features(tokens.ids, tokens.ends))
+        """(B, D) float32, unit rows, one for each text of a batch; of NaN as in embed_squares."""
+        return _embeddings(self._backend.text_features(tokens.ids, tokens.ends))
 
     def image_features(self, pixels: np.ndarray) -> np.ndarray:
         """pixels (B, 3, S, S) float32, normalised, to features (B, D) float32, not of unit length."""
@@ -153,14 +171,15 @@ class Embedder:
         return self._backend.image_features(np.ascontiguousarray(pixels, np.float32))
 
     def text_features(self, ids: np.ndarray) -> np.ndarray:
-        """ids (B, L) integers, each row with its end id, to features (B, D) float32, not of unit length."""
+        """ids (B, L) integers, each row with its end id if texts have it, to features (B, D) float32, not of unit
+        length."""
         length, fixed = self.spec.context_length, self.spec.padding == "context"
         if ids.ndim != 2 or ids.shape[1] > length or (fixed and ids.shape[1] != length):
             raise DimensionError(
                 f"ids have shape {ids.shape}; this model reads (B, {'exactly' if fixed else 'at most'} {length})"
             )
         is_end = ids == self.spec.end_id
-        if not is_end.any(axis=1).all():
+        if self.spec.with_end and not is_end.any(axis=1).all():
             raise DimensionError(f"a row of ids lacks the end id {self.spec.end_id}")
         return self._backend.text_features(np.ascontiguousarray(ids, np.int64), is_end.argmax(axis=1))
 
@@ -175,12 +194,21 @@ class Embedder:
                     f"{self.spec.context_length}; shorten it"
                 )
             logger.warning(
-                "%r is too long for %s: its last %d tokens were left out (said once)",
+                "%r is too long for %s: its %s %d tokens were left out (said once)",
                 texts[cut][:60],
                 self.name,
+                "last" if self.spec.truncation_side == "right" else "first",
                 tokens.dropped[cut],
             )
-        return self.embed_tokens(tokens)
+        vectors = self.embed_tokens(tokens)
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            text = texts[int(finite.argmin())]
+            instead = "" if self._backend.precision == "fp32" else ", or --precision fp32"
+            raise ClipwrightError(
+                f"{text[:60]!r} has no embedding by {self.name}: {NO_VECTOR}; take another model{instead}"
+            )
+        return vectors
 
     def _stack(self, rows: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(rows) if rows else np.zeros((0, self.embed_dim), np.float32)
@@ -188,21 +216,24 @@ class Embedder:
 
 def _is_one_picture(images: object) -> bool:
     """Whether this is a picture, whose rows or letters would each be taken for one."""
-    if isinstance(images, np.ndarray):
-        return images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (3, 4))
-    return isinstance(images, str | bytes | Path | Image.Image)
+    shape = getattr(images, "shape", None)
+    if shape is None or not hasattr(images, "__array__"):
+        return isinstance(images, str | bytes | Path | Image.Image)
+    colours = (shape[0], shape[2]) if len(shape) == 3 and hasattr(images, "detach") else shape[2:]
+    return len(shape) == 2 or (len(shape) == 3 and any(count in (3, 4) for count in colours))
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:
-    """(N, D) features at length 1, float32."""
-    lengths = np.linalg.norm(features.astype(np.float32), axis=-1, keepdims=True)
-    return np.asarray(features / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+    """(N, D) features at length 1, float32. What is not finite has NaN in it; rows of no length, or of one beyond
+    float32, are 0."""
+    rows = features.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+        return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths != 0))
 
 
-def describe_source(source: object) -> str:
-    """A picture's source in words: its path, or what it is."""
-    if isinstance(source, bytes):
-        return f"{len(source):,} bytes"
-    if isinstance(source, np.ndarray):
-        return f"array {source.shape}"
-    return str(source) if not hasattr(source, "mode") else repr(source)
+def _embeddings(features: np.ndarray) -> np.ndarray:
+    """Features at length 1; a row of NaN where they have no direction."""
+    rows = unit_rows(features)
+    rows[~rows.any(axis=-1)] = np.nan
+    return rows

@@ -116,13 +116,17 @@ def embedder_on(
     """The embedder of a model whose towers run on this backend."""
     if UNFINISHED in model.provenance:
         logger.warning("%s is in the middle of its training: %s", name, model.provenance[UNFINISHED])
+    tokenizer = None
+    if model.tokenizer is not None:
+        known = model.config.text if isinstance(model, Checkpoint) else model
+        tokenizer = Tokenizer(model.tokenizer, model.spec, known.vocab_size)
     return Embedder(
         name=name,
         space_id=space_id,
         embed_dim=model.embed_dim,
         scale=model.scale,
         spec=model.spec,
-        tokenizer=None if model.tokenizer is None else Tokenizer(model.tokenizer, model.spec),
+        tokenizer=tokenizer,
         backend=backend,
         bias=model.bias,
         pixels=pixels,

@@ -16,7 +16,7 @@ Source = TypeVar("Source")
 Item = TypeVar("Item")
 """What becomes of a source before a model sees it: a square, or more than that."""
 EmbedSquares = Callable[[np.ndarray], np.ndarray]
-"""(B, S, S, 3) uint8 to (B, D) float32."""
+"""(B, S, S, 3) uint8 to (B, D) float32; rows that are not finite are no vectors."""
 
 
 def stream_prepared(
@@ -29,7 +29,8 @@ def stream_prepared(
 ) -> Iterator[tuple[Source, Item | Failure, np.ndarray | None]]:
     """(source, what it was prepared to, vector) for every source, in order.
 
-    square_of gives the (S, S, 3) uint8 of an item; where it gives None, and for a Failure, the vector is None.
+    square_of gives the (S, S, 3) uint8 of an item; where it gives None, for a Failure, and where embed gives a row that
+    is not finite, the vector is None.
     At most three batches of sources are held at once, however many there are: two being prepared, one being embedded.
     What one takes while it is opened is bounded by inputs/memory.py.
     """
@@ -48,8 +49,9 @@ def stream_prepared(
                 waiting.append((source, pool.submit(prepare, source)))
             squares = [None if isinstance(item, Failure) else square_of(item) for _, item in prepared]
             present = [square for square in squares if square is not None]
-            vectors = iter(embed(np.stack(present)) if present else ())
+            vectors: Iterator[np.ndarray] = iter(embed(np.stack(present)) if present else ())
             for (source, item), square in zip(prepared, squares, strict=True):
-                yield source, item, None if square is None else next(vectors)
+                vector = None if square is None else next(vectors)
+                yield source, item, vector if vector is not None and np.isfinite(vector).all() else None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -56,6 +56,10 @@ def search_index(
     space = spaces.space(_space_of(spaces, embedder))
     if isinstance(query, np.ndarray):
         vectors = unit_rows(query.reshape(1, -1))
+        if not np.isfinite(vectors).all() or not vectors.any():
+            raise QueryError(
+                "a query's vector must be of finite numbers that are not all 0; nothing is near to this one"
+            )
     else:
         vectors = parsed.embed(embedder, space.vector, uploads)
     return search_space(store, space, parsed, vectors, replace(options, without=like))

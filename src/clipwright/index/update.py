@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clipwright.embedding.embedder import Embedder
+from clipwright.embedding.embedder import NO_VECTOR, Embedder
 from clipwright.errors import Failure
 from clipwright.index import changes
 from clipwright.index.comparing import Comparison, compare, is_still_there
@@ -149,8 +149,10 @@ class _Update:
         try:
             for result in results:
                 batch.append(result)
-                if on_failure and isinstance(result[1], Failure):
-                    on_failure(result[1])
+                (_, file), read, vector = result
+                failure = _failure_of(file, read, vector)
+                if on_failure and failure is not None:
+                    on_failure(failure)
                 if len(batch) >= batch_size or time.monotonic() - kept >= _COMMIT_SECONDS:
                     done += self._keep_batch(batch)
                     kept = time.monotonic()
@@ -196,8 +198,11 @@ class _Update:
         if batch:
             with self._store.writing() as change:
                 for (owner, file), read, vector in batch:
+                    failure = _failure_of(file, read, vector)
                     if isinstance(read, Failure):
                         self._keep_failure(change, owner, file, read)
+                    elif failure is not None:
+                        self._keep_unembedded(change, owner, file, read, failure)
                     else:
                         self._keep_photo(change, owner, file, read, vector)
             batch.clear()
@@ -250,10 +255,29 @@ class _Update:
         if before and can_be_opened and failure.code != "changed_while_reading":
             self._displace(change, owner, before[0])  # the file is there, and no longer the picture that it was
 
+    def _keep_unembedded(
+        self, change: Transaction, owner: Comparison, file: FoundFile, read: ReadPhoto, failure: Failure
+    ) -> None:
+        """The picture is sound, and another model may well embed it: so it is tried again, and others' vectors stay."""
+        self.counts.failed += 1
+        changes.note_failure(change, owner.scope.root.id, FoundFile(file.path, changes.ALWAYS_AGAIN, 0), failure)
+        before = changes.photo_in(change, file.path)
+        if before and before[1] != read.content_hash:
+            self._displace(change, owner, before[0])
+
     def _displace(self, change: Transaction, owner: Comparison, photo: int) -> None:
         changes.displace_photo(change, photo)
         self._absent[photo] = owner
         self._displaced.add(photo)
+
+
+def _failure_of(file: FoundFile, read: Read, vector: np.ndarray | None) -> Failure | None:
+    """Why a file cannot be kept, if so."""
+    if isinstance(read, Failure):
+        return read
+    if vector is None and read.square is not None:
+        return Failure(Path(os.fsdecode(file.path)), "unreadable", NO_VECTOR)
+    return None
 
 
 def _can_be_opened(path: bytes) -> bool:

@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from clipwright.errors import ImageError
 from clipwright.inputs import heif, raw
+from clipwright.inputs.arrays import SupportsArray, as_array
 from clipwright.inputs.brightness import to_8_bits, white_level
 from clipwright.inputs.colours import from_cmyk, rgb_profile
 from clipwright.inputs.memory import PICTURES, check_size
@@ -23,8 +25,9 @@ from clipwright.inputs.mending import mended
 from clipwright.inputs.remarks import without_warnings
 from clipwright.inputs.tiff import open_tiff
 
-ImageSource = str | Path | bytes | Image.Image | np.ndarray
-"""A path, an encoded picture, an opened one, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or 0 to 1."""
+ImageSource = str | Path | bytes | Image.Image | np.ndarray | SupportsArray
+"""A path, an encoded picture, an opened one, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or 0 to 1; a
+tensor of torch may be (3, H, W) too."""
 
 MAX_PIXELS = 178_956_970
 """The largest picture that is opened: about 13,000 x 13,000, where Pillow itself stops (a gibibyte as RGBX)."""
@@ -77,13 +80,14 @@ def open_image(source: ImageSource, at_least: int | None = None, max_pixels: int
     that they are; what they are meant by stands in info["icc_profile"], for colours.in_srgb.
     Raises ImageError, whatever is wrong with the source.
     """
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
+    array = as_array(source)
+    if array is not None:
+        return _from_array(array)
     with _as_image_errors(max_pixels), PICTURES.scope():
         if isinstance(source, Image.Image):
             photo = _open(source, at_least, max_pixels)
         else:
-            data = source if isinstance(source, bytes) else _read_file(Path(source))
+            data = source if isinstance(source, bytes) else _read_file(Path(cast("str | Path", source)))
             photo = _open_encoded(data, at_least, max_pixels)
         return _informed(photo.image.copy() if photo.image is source else photo.image, photo.profile)
 

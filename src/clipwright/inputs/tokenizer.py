@@ -27,7 +27,7 @@ END_OF_WORD = "</w>"
 """Marks the last symbol of a word."""
 _PLAIN = re.compile(r"[ -%'-~]*")
 """Printable ASCII without the sign that begins HTML entities: nothing in it can be mended."""
-_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """One match a word: contractions, letters, single digits, runs of anything else (OpenAI, clip/simple_tokenizer.py)."""
 
 _REMEMBERED_LENGTH = 200
@@ -71,44 +71,62 @@ class Tokens:
     """A batch of texts for a text tower."""
 
     ids: np.ndarray
-    """(B, L) int64, each row start ... end, padded."""
+    """(B, L) int64, each row start ... end, padded on one side."""
     ends: np.ndarray
     """(B,) int64: where in its row each text ends."""
     dropped: tuple[int, ...]
     """For each text, how many tokens did not fit."""
+    starts: np.ndarray | int = 0
+    """Where in its row each text begins: behind the padding, where that stands on the left."""
 
 
 class Tokenizer:
     """Texts to ids with one vocabulary and one InputSpec."""
 
-    def __init__(self, document: str, spec: InputSpec) -> None:
-        """document is the JSON of the tokenizers library; raises TokenizerError where it is damaged."""
+    def __init__(self, document: str, spec: InputSpec, tower_vocab_size: int | None = None) -> None:
+        """document is the JSON of the tokenizers library; raises TokenizerError where it is damaged.
+
+        tower_vocab_size: how many ids the text tower knows, where that is known; others are refused.
+        """
         self._encoder = _read_document(document)
         self._encoder.no_padding()
         self._encoder.no_truncation()
         self.spec = spec
         self.document = document
+        self._tower_vocab_size = tower_vocab_size
+        self._check_ids(max(spec.start_id or 0, spec.end_id, spec.pad_id), "it frames texts with")
 
     @property
     def vocab_size(self) -> int:
         return self._encoder.get_vocab_size(with_added_tokens=True)
 
     def encode(self, texts: Sequence[str]) -> Tokens:
-        """Tokens of a batch of texts, cut to the context with the end kept."""
+        """Tokens of a batch of texts, cut to the context with the end token kept."""
         spec = self.spec
-        start = [] if spec.start_id is None else [spec.start_id]
-        room = spec.context_length - len(start) - 1
+        start, end = [] if spec.start_id is None else [spec.start_id], [spec.end_id] if spec.with_end else []
+        room = spec.context_length - len(start) - len(end)
+        kept = slice(room) if spec.truncation_side == "right" else slice(-room, None)
         cleaned = [self._clean(text) for text in texts]
         encodings = self._encoder.encode_batch(cleaned, add_special_tokens=False)
-        rows = [encoding.ids[:room] for encoding in encodings]
-        longest = max((len(row) for row in rows), default=0) + len(start) + 1
+        rows = [[*start, *encoding.ids[kept], *end] for encoding in encodings]
+        longest = max((len(row) for row in rows), default=1)
         length = spec.context_length if spec.padding == "context" else longest
+        lengths = np.array([len(row) for row in rows], np.int64)
+        starts = length - lengths if spec.padding_side == "left" else np.zeros_like(lengths)
         ids = np.full((len(rows), length), spec.pad_id, np.int64)
-        for target, row in zip(ids, rows, strict=True):
-            target[: len(start) + len(row) + 1] = [*start, *row, spec.end_id]
-        ends = np.array([len(start) + len(row) for row in rows], np.int64)
+        for target, row, first in zip(ids, rows, starts, strict=True):
+            target[first : first + len(row)] = row
+        self._check_ids(int(ids.max(initial=0)), "it makes of a text")
         dropped = tuple(max(0, len(encoding.ids) - room) for encoding in encodings)
-        return Tokens(ids, ends, dropped)
+        return Tokens(ids, np.maximum(starts + lengths - 1, 0), dropped, starts)
+
+    def _check_ids(self, largest: int, whence: str) -> None:
+        """Some runtimes read beyond the weights of a tower for an id that it does not know."""
+        if self._tower_vocab_size is not None and largest >= self._tower_vocab_size:
+            raise TokenizerError(
+                f"the tokenizer does not belong to the text tower, which knows {self._tower_vocab_size} ids:"
+                f" {whence} the id {largest}"
+            )
 
     def _clean(self, text: str) -> str:
         clean = clean_text if len(text) <= _REMEMBERED_LENGTH else clean_text.__wrapped__
@@ -160,7 +178,8 @@ def document_that_cleans(document: str, spec: InputSpec) -> tuple[str, dict[str,
     special = {key: str(encoder.id_to_token(number)) for key, number in ids.items() if number is not None}
     if spec.pad_id not in encoder.get_added_tokens_decoder():
         special["pad_token"] = special["eos_token"]  # '!' has the id 0 that pads; named here, texts would lose theirs
-    sequence = [special[key] for key in ("bos_token",) if key in special] + ["$A", special["eos_token"]]
+    end = [special["eos_token"]] if spec.with_end else []
+    sequence = [special[key] for key in ("bos_token",) if key in special] + ["$A", *end]
     named = [(special[key], number) for key, number in ids.items() if number is not None and key != "pad_token"]
     encoder.post_processor = processors.TemplateProcessing(single=" ".join(sequence), special_tokens=named)
     return encoder.to_str(), special
@@ -223,7 +242,7 @@ def byte_pair_document(vocabulary: dict[str, int], merges: list[tuple[str, str]]
 
 def _byte_pair_encoder(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:
     encoder = tokenizers.Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix=END_OF_WORD))
-    split = pre_tokenizers.Split(tokenizers.Regex(_WORDS), behavior="removed", invert=True)
+    split = pre_tokenizers.Split(tokenizers.Regex(WORDS), behavior="removed", invert=True)
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     encoder.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
     encoder.decoder = decoders.ByteLevel()

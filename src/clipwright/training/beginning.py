@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipwright.checkpoints.checkpoint import TOWER_KINDS, Checkpoint
+from clipwright.checkpoints.checkpoint import TOWER_KINDS, Checkpoint, check_finite
 from clipwright.checkpoints.load import absolute_name, load_checkpoint
 from clipwright.errors import RecipeError, UnknownModelError, UnreachableError
 from clipwright.inputs.input_spec import InputSpec
@@ -26,7 +26,8 @@ _SHOWN = 3
 def read_start(recipe: Recipe, folder: Path) -> Checkpoint | None:
     """The model that training.start_from names: a path from the recipe's folder, or any name that --model takes.
 
-    Raises RecipeError where it cannot be trained on as the recipe says, and as load_checkpoint where there is none.
+    Raises RecipeError where it cannot be trained on as the recipe says, CheckpointError where its weights are not
+    finite, and as load_checkpoint where there is none.
     """
     name = recipe.training.start_from
     if name is None:
@@ -51,6 +52,7 @@ def read_start(recipe: Recipe, folder: Path) -> Checkpoint | None:
             f"training.start_from {name!r} fits whole pictures into its square (resize 'longest'); training takes crops"
             " that fill it, so such a model cannot be trained on"
         )
+    check_finite(start.weights)
     return start
 
 

@@ -225,7 +225,7 @@ def _open_run(recipe: Recipe, recipe_folder: Path, out: Path) -> _Run:
     optimizer = build_optimizer(model, settings)
     progress = Progress() if state is None else restore_state(state, model, optimizer)
 
-    tokenizer = Tokenizer(document, spec)
+    tokenizer = Tokenizer(document, spec, recipe.config.text.vocab_size)
     plan = Plan(sources, settings.batch_size, settings.seed)
     batches = BatchMaker(sources, plan, recipe.augment, tokenizer)
     return _Run(

@@ -16,5 +16,7 @@ class Description:
     tokenizer: str | None
     """JSON document of the tokenizers library; None where there is none."""
     embed_dim: int
+    vocab_size: int | None
+    """How many ids the text tower knows; None where the configs do not say it."""
     scores: Literal["softmax", "sigmoid"]
     """How similarities become probabilities; see ModelConfig."""

@@ -5,6 +5,7 @@ CLIPModel and SiglipModel are read (SigLIP 2 at a fixed resolution is saved as S
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import re
@@ -16,9 +17,10 @@ import numpy as np
 from clipwright.checkpoints.checkpoint import Checkpoint, JoinedRows
 from clipwright.checkpoints.families.description import Description
 from clipwright.checkpoints.families.openai import scalars
-from clipwright.checkpoints.families.special_tokens import special_ids
+from clipwright.checkpoints.families.special_tokens import tokenizer_kind, with_named_tokens
+from clipwright.checkpoints.families.text_rules import read_text_rules
 from clipwright.errors import CheckpointError
-from clipwright.inputs.input_spec import InputSpec, TextCleaning
+from clipwright.inputs.input_spec import InputSpec
 from clipwright.inputs.openai_vocabulary import OPENAI_VOCAB_SIZE, openai_tokenizer
 from clipwright.model.config import Activation, ModelConfig, TextTransformerConfig, VisionTransformerConfig
 
@@ -79,10 +81,6 @@ _DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """What a key that config.json leaves out means to transformers 5.23.0 (CLIPTextConfig and the like)."""
-_HISTORICAL_EOS = 2
-"""Early configs say this although texts end with the largest id; transformers then looks for that."""
-_MEANINGLESS_EOS = 49407
-"""What configs of SigLIP say or leave at its default, taken over from CLIP; its vocabularies all end texts with 1."""
 _RENAMES = [
     (r"^text_model\.embeddings\.token_embedding\.", "text.token_embedding."),
     (r"^(text|vision)_model\.embeddings\.position_embedding\.weight$", r"\1.position_embedding"),
@@ -128,14 +126,6 @@ _NOT_BUILT = {
 """Relatives that people may take for what is read here, by model_type."""
 _IMAGE_PROCESSORS = re.compile(r"(CLIP|Siglip)(ImageProcessor|FeatureExtractor)(Fast|Pil)?")
 _FILTERS: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
-_CLEANINGS: dict[str, TextCleaning] = {
-    "SiglipTokenizer": "canonical",
-    "GemmaTokenizer": "lower_case",
-    "Siglip2Tokenizer": "lower_case",
-}
-"""What SigLIP's tokenizers do before tokenizer.json: by tokenizer_class, less a 'Fast' behind it."""
-_SIGLIP_TOKENIZERS = {32_000: "SiglipTokenizer", 250_000: "SiglipTokenizer", 256_000: "GemmaTokenizer"}
-"""By size of the vocabulary, where tokenizer_config.json is silent."""
 logger = logging.getLogger(__name__)
 _QUERY = re.compile(r"(.*)\.self_attn\.q_proj\.(weight|bias)")
 _KEY_OR_VALUE = re.compile(r"(.*)\.self_attn\.[kv]_proj\.(weight|bias)")
@@ -171,7 +161,13 @@ def describe_huggingface(
 ) -> Description:
     """What a folder's parsed files say of a model whose towers are there as graphs. Raises as read_huggingface."""
     model, spec, tokenizer = _read_configs(config, preprocessor, tokenizer, tokenizer_config)
-    return Description(spec=spec, tokenizer=tokenizer, embed_dim=model.embed_dim, scores=model.scores)
+    return Description(
+        spec=spec,
+        tokenizer=tokenizer,
+        embed_dim=model.embed_dim,
+        vocab_size=model.text.vocab_size,
+        scores=model.scores,
+    )
 
 
 def _read_configs(
@@ -188,6 +184,7 @@ def _read_configs(
             f"{PREPROCESSOR_FILE} is missing, and {PROCESSOR_FILE} with an image_processor too, so it is not stated how"
             " pictures are prepared; add one to the folder"
         )
+    tokenizer = None if tokenizer is None else with_named_tokens(tokenizer, tokenizer_config)
     try:
         text, vision = (_tower(config, kind, part) for part in ("text_config", "vision_config"))
         model = _read_clip(config, text, vision) if kind == "clip" else _read_siglip(text, vision)
@@ -196,6 +193,9 @@ def _read_configs(
         what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(f"{CONFIG_FILE} or {PREPROCESSOR_FILE} does not fit: {what}") from error
     if tokenizer is None and model.text.vocab_size == OPENAI_VOCAB_SIZE:
+        if tokenizer_kind(tokenizer_config) not in ("", "CLIPTokenizer"):
+            kind = tokenizer_config["tokenizer_class"]
+            raise CheckpointError(f"tokenizer_config.json is of a {kind}, whose tokenizer.json is not there; add it")
         tokenizer = openai_tokenizer()
     return model, spec, tokenizer
 
@@ -342,7 +342,6 @@ def _read_spec(
     if not math.isclose(preprocessor.get("rescale_factor", 1 / 255), 1 / 255, rel_tol=1e-6):
         raise CheckpointError(f"{PREPROCESSOR_FILE} scales by {preprocessor['rescale_factor']}; 1/255 is known here")
     normalised = preprocessor.get("do_normalize", True)
-    start, end, pad = _special_ids(model, text, tokenizer, tokenizer_config)
     return InputSpec(
         image_size=model.vision.image_size,
         resize=_resize(preprocessor, model.vision.image_size, str(processor)),
@@ -350,12 +349,7 @@ def _read_spec(
         interpolation=_FILTERS[3 if resample is None else resample],
         mean=_channels(preprocessor, "image_mean") if normalised else (0.0, 0.0, 0.0),
         std=_channels(preprocessor, "image_std") if normalised else (1.0, 1.0, 1.0),
-        context_length=model.text.context_length,
-        text_cleaning=_cleaning(model, tokenizer, tokenizer_config),
-        padding="longest" if model.text.causal else "context",
-        start_id=start,
-        end_id=end,
-        pad_id=pad,
+        **dataclasses.asdict(read_text_rules(model, text, tokenizer, tokenizer_config)),
     )
 
 
@@ -384,36 +378,6 @@ def _channels(preprocessor: Mapping[str, Any], key: str) -> tuple[float, float, 
     if not isinstance(values, list) or len(values) != 3 or not all(isinstance(value, int | float) for value in values):
         raise CheckpointError(f"{PREPROCESSOR_FILE}: {key} must be three numbers, not {values!r}")
     return float(values[0]), float(values[1]), float(values[2])
-
-
-def _cleaning(model: ModelConfig, tokenizer: str | None, tokenizer_config: Mapping[str, Any]) -> TextCleaning:
-    if model.text.causal:
-        return "lower" if tokenizer is None else "none"  # tokenizer.json cleans by itself
-    kind = str(tokenizer_config.get("tokenizer_class") or "").removesuffix("Fast")
-    kind = kind or _SIGLIP_TOKENIZERS.get(model.text.vocab_size, "")
-    if not kind and tokenizer is not None:
-        logger.warning("tokenizer_config.json states no tokenizer_class; texts are cleaned by tokenizer.json alone")
-    if kind == "SiglipTokenizer" and not tokenizer_config.get("do_lower_case", True):
-        raise CheckpointError("tokenizer_config.json: SigLIP's texts without do_lower_case are not known here")
-    return _CLEANINGS.get(kind, "none")
-
-
-def _special_ids(
-    model: ModelConfig, text: Mapping[str, Any], tokenizer: str | None, tokenizer_config: Mapping[str, Any]
-) -> tuple[int | None, int, int]:
-    """The ids of start, end and padding. What the tokenizer says of them counts more than the config."""
-    told = special_ids(tokenizer, tokenizer_config)
-    end, start, pad = text["eos_token_id"], text.get("bos_token_id", 0), text["pad_token_id"]
-    if model.text.causal and end == _HISTORICAL_EOS:
-        end, start = model.text.vocab_size - 1, model.text.vocab_size - 2
-    if not model.text.causal and end == _MEANINGLESS_EOS:
-        end = 1
-        pad = 0 if _SIGLIP_TOKENIZERS.get(model.text.vocab_size) == "GemmaTokenizer" else pad
-    return (
-        told.get("bos_token", start) if model.text.causal else None,
-        told.get("eos_token", end),
-        told.get("pad_token", pad),
-    )
 
 
 def is_huggingface(tensors: Mapping[str, np.ndarray]) -> bool:

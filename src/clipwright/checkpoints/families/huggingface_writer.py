@@ -152,7 +152,13 @@ def _preprocessor_table(spec: InputSpec) -> dict[str, Any]:
 
 
 def _tokenizer_table(spec: InputSpec, special: dict[str, str]) -> dict[str, Any]:
-    return {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": spec.context_length, **special}
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": spec.context_length,
+        "padding_side": spec.padding_side,
+        "truncation_side": spec.truncation_side,
+        **special,
+    }
 
 
 def _renamed(name: str, array: np.ndarray, siglip: bool) -> dict[str, np.ndarray]:

@@ -17,7 +17,8 @@ from clipwright.checkpoints.checkpoint import Checkpoint, JoinedRows
 from clipwright.checkpoints.families.description import Description
 from clipwright.checkpoints.families.openai import rename, scalars
 from clipwright.checkpoints.families.openclip_config import CONFIG_FILE, ConfigTable
-from clipwright.checkpoints.families.special_tokens import special_ids
+from clipwright.checkpoints.families.special_tokens import sides, special_ids, tokenizer_kind, with_named_tokens
+from clipwright.checkpoints.families.text_rules import Frame, TextRules, text_frame, text_sides
 from clipwright.checkpoints.families.timm_siglip import read_timm_tower, rename_timm
 from clipwright.errors import CheckpointError, TokenizerError
 from clipwright.inputs.input_spec import OPENAI_MEAN, OPENAI_STD, InputSpec, TextCleaning
@@ -99,15 +100,18 @@ def describe_openclip(
                 f" {config_file} reads {image_size}"
             )
         texts = ConfigTable(top.get("text_cfg", None), "text_cfg", config_file)
+        vocab_size = None
         if texts.get("hf_model_name", ""):
             rules = _foreign_text_rules(texts, tokenizer, tokenizer_config)
         else:
             text = _read_text(texts, "gelu", embed_dim)  # whichever activation it has, the graph computes it
             tokenizer, rules = _text_rules(text, tokenizer, tokenizer_config)
+            vocab_size = text.config.vocab_size
         return Description(
             spec=_read_spec(pictures, image_size, rules),
             tokenizer=tokenizer,
             embed_dim=embed_dim,
+            vocab_size=vocab_size,
             scores="softmax" if top.get("init_logit_bias", None) is None else "sigmoid",
         )
     except (ValueError, TypeError, KeyError) as error:
@@ -266,36 +270,29 @@ def _read_text(table: ConfigTable, activation: Activation, embed_dim: int) -> _T
     return _TextPart(text, tokenizer, cleaning, projected)
 
 
-@dataclass(frozen=True)
-class _TextRules:
-    """How texts are prepared: InputSpec's fields that are about them."""
-
-    context_length: int
-    text_cleaning: TextCleaning
-    padding: Literal["longest", "context"]
-    start_id: int | None
-    end_id: int
-    pad_id: int
-
-
 def _text_rules(
     text: _TextPart, tokenizer: str | None, tokenizer_config: Mapping[str, Any]
-) -> tuple[str | None, _TextRules]:
+) -> tuple[str | None, TextRules]:
     """The tokenizer of a text tower of CLIP's or SigLIP's kind, and how it is used."""
     if text.config.vocab_size == OPENAI_VOCAB_SIZE:
         tokenizer, text = _openai_or_own(tokenizer, text)
-    start, end, pad = _special_ids(text.config, tokenizer, tokenizer_config)
-    return tokenizer, _TextRules(
+    if tokenizer is None or tokenizer == openai_tokenizer():
+        tokenizer_config = {}  # OpenCLIP's own tokenizer has no settings
+    else:
+        tokenizer = with_named_tokens(tokenizer, tokenizer_config)
+    frame = _frame(text.config, tokenizer, tokenizer_config)
+    padding_side, truncation_side = text_sides(text.config, tokenizer, tokenizer_config)
+    return tokenizer, TextRules(
         context_length=text.config.context_length,
         text_cleaning=text.cleaning,
         padding="longest" if text.config.causal and text.config.pool == "end" else "context",
-        start_id=start,
-        end_id=end,
-        pad_id=pad,
+        padding_side=padding_side,
+        truncation_side=truncation_side,
+        **dataclasses.asdict(frame),
     )
 
 
-def _foreign_text_rules(table: ConfigTable, tokenizer: str | None, tokenizer_config: Mapping[str, Any]) -> _TextRules:
+def _foreign_text_rules(table: ConfigTable, tokenizer: str | None, tokenizer_config: Mapping[str, Any]) -> TextRules:
     """How texts are prepared for a tower from transformers: as its own tokenizer does it.
 
     Such towers do not see what pads a text: OpenCLIP masks it (HFTextEncoder of open_clip 3.3.0).
@@ -311,19 +308,27 @@ def _foreign_text_rules(table: ConfigTable, tokenizer: str | None, tokenizer_con
     except TokenizerError as error:
         raise CheckpointError(f"texts cannot be prepared for the text tower {kind!r}: {error}") from error
     _, cleaning = _read_tokenizer(table)
+    padding_side, truncation_side = sides(tokenizer, tokenizer_config)
+    if padding_side == "left":
+        raise CheckpointError(
+            f"texts are padded on the left, which is not read for a text tower like {kind!r}; set padding_side to"
+            " 'right' in tokenizer_config.json, for it does not see its padding"
+        )
     if "nllb" in str(kind).lower():
         logger.warning("%r is told the language of a text; it is told the one in tokenizer.json, for all texts", kind)
-    return _TextRules(
+    return TextRules(
         context_length=table.whole("context_length", 77),
         text_cleaning=cleaning,
         padding="longest",
+        padding_side=padding_side,
+        truncation_side=truncation_side,
         start_id=start,
         end_id=end,
         pad_id=pad,
     )
 
 
-def _read_spec(table: ConfigTable, image_size: int, texts: _TextRules) -> InputSpec:
+def _read_spec(table: ConfigTable, image_size: int, texts: TextRules) -> InputSpec:
     for ignored in ("size", "mode"):
         table.get(ignored, None)
     for key in ("mean", "std"):
@@ -346,22 +351,20 @@ def _read_spec(table: ConfigTable, image_size: int, texts: _TextRules) -> InputS
     return spec
 
 
-def _special_ids(
-    text: TextTransformerConfig, tokenizer: str | None, tokenizer_config: Mapping[str, Any]
-) -> tuple[int | None, int, int]:
-    """The ids of start, end and padding."""
+def _frame(text: TextTransformerConfig, tokenizer: str | None, tokenizer_config: Mapping[str, Any]) -> Frame:
     vocab_size = text.vocab_size
     if text.pool == "end":  # read at the largest id
         if tokenizer is not None:
             _check_ends(tokenizer, vocab_size)
-        return vocab_size - 2, vocab_size - 1, 0
+        return Frame(start_id=vocab_size - 2, end_id=vocab_size - 1, pad_id=0)
     told = special_ids(tokenizer, tokenizer_config)
     pad = told.get("pad_token", _SIGLIP_PADS.get(vocab_size))
     if pad is None and tokenizer is not None:
         raise CheckpointError(
             f"tokenizer_config.json does not say which token pads a text, and a vocabulary of {vocab_size} is not known"
         )
-    return None, told.get("eos_token", _SIGLIP_END), pad or 0
+    usual = Frame(start_id=None, end_id=told.get("eos_token", _SIGLIP_END), pad_id=pad or 0)
+    return usual if tokenizer is None else text_frame(text, tokenizer, tokenizer_kind(tokenizer_config), usual)
 
 
 def _check_ends(tokenizer: str, vocab_size: int) -> None:

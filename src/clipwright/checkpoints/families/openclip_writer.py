@@ -59,6 +59,7 @@ def write_openclip(checkpoint: Checkpoint, folder: Path) -> None:
     table = {"model_cfg": _model_table(checkpoint.config), "preprocess_cfg": _preprocess_table(checkpoint)}
     if checkpoint.spec.end_id != checkpoint.config.text.vocab_size - 1:
         raise CheckpointError("OpenCLIP finds the end of a text at the largest id, which is another token here")
+    _refuse(checkpoint.spec.truncation_side == "left", "texts that are cut at their start")
     tensors = {_rename(name): np.asarray(array) for name, array in checkpoint.weights.items()}
     tensors = {
         name: np.ascontiguousarray(array.T if name in _TRANSPOSED else array, np.float32).reshape(

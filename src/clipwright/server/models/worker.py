@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
 
-from clipwright.embedding.embedder import Embedder
+from clipwright.embedding.embedder import NO_VECTOR, Embedder
 from clipwright.embedding.load import load_embedder
 from clipwright.errors import CheckpointError, ClipwrightError, Failure, ImageError, TokenizerError
 from clipwright.inputs.colours import in_srgb
@@ -146,7 +146,8 @@ class Worker:
                 counts: dict[int, tuple[int, int]] = counts,
             ) -> np.ndarray:
                 tokens = self._embedder.tokenize([batch[key] for key in keys])
-                counts.update(zip(keys, zip((tokens.ends + 1).tolist(), tokens.dropped, strict=True), strict=True))
+                lengths = (tokens.ends + 1 - tokens.starts).tolist()
+                counts.update(zip(keys, zip(lengths, tokens.dropped, strict=True), strict=True))
                 return self._embedder.embed_tokens(tokens)
 
             self._answer("text", list(batch), embed, counts)
@@ -205,11 +206,7 @@ def embed_apart(
     rows = np.ascontiguousarray(rows, np.float32)
     return (
         {key: row.tobytes() for key, row, good in zip(keys, rows, finite, strict=True) if good},
-        {
-            key: Failure(key, "unreadable", "the model's answer to it is no vector: not all of its numbers are finite")
-            for key, good in zip(keys, finite, strict=True)
-            if not good
-        },
+        {key: Failure(key, "unreadable", NO_VECTOR) for key, good in zip(keys, finite, strict=True) if not good},
     )
 
 
