@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from clipwright.checkpoints.model_file import save_model
 from clipwright.evaluation import matrix_peak, speed
 from tests.inputs.pictures import png
 from tests.support import REFERENCE, tiny_checkpoint
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -116,7 +116,7 @@ def test_the_date_line_and_the_poles_part_nothing() -> None:
     assert pole.latitude > 89.9
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(-90, 90), st.floats(-180, 180)), max_size=300))
 def test_a_place_covers_its_photographs_wherever_they_are(where: list[tuple[float, float]]) -> None:
     found = places_of(*where)

@@ -182,7 +182,7 @@ def directory(entries: list[tuple[int, int, int, bytes]], at: int) -> bytes:
     ),
     st.binary(max_size=64),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_the_metadata_the_picture_is_read(entries: list[tuple[int, int, int, bytes]], rest: bytes) -> None:
     block = b"Exif\0\0II*\0\x08\0\0\0" + directory(entries, 8) + rest
     facts = photo_facts(open_photo(jpeg(block)))
@@ -192,7 +192,7 @@ def test_whatever_the_metadata_the_picture_is_read(entries: list[tuple[int, int,
 
 
 @given(st.dictionaries(st.sampled_from([TAKEN, DIGITIZED, SUBSEC_TAKEN, LENS]), st.text(max_size=30), max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_whatever_the_texts_they_can_be_kept(exif: dict[int, str]) -> None:
     facts = facts_of(exif={tag: text.encode("utf-8", "replace") for tag, text in exif.items()})
     assert facts.lens is None or facts.lens.isprintable()

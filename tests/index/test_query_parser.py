@@ -199,7 +199,6 @@ def test_length_depth_and_number_of_terms_are_bounded() -> None:
 
 
 @given(st.text(max_size=80), st.booleans())
-@settings(deadline=None)
 def test_any_text_is_a_query_or_is_refused(text: str, files: bool) -> None:
     read(text, files)
 
@@ -223,7 +222,7 @@ _PIECES += [
 
 
 @given(st.lists(st.sampled_from(_PIECES), max_size=14), st.sampled_from(["", " "]), st.booleans())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_mixture_of_what_the_language_has_is_a_query_or_is_refused(
     pieces: list[str], between: str, files: bool
 ) -> None:
@@ -264,7 +263,6 @@ def _nodes(depth: int) -> st.SearchStrategy[Not | And | Or | Blend]:
 
 
 @given(_nodes(2).map(Query))
-@settings(deadline=None)
 def test_every_query_can_be_written_down_and_read_again(query: Query) -> None:
     assert parse_query(str(query)) == query
 

@@ -144,7 +144,7 @@ _logic = st.recursive(
 
 
 @given(_logic, _logic)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_de_morgan_holds_for_any_two_queries(one: str, other: str) -> None:
     assert relevances(f"NOT (({one}) AND ({other}))") == pytest.approx(
         relevances(f"NOT ({one}) OR NOT ({other})"), abs=1e-6
@@ -152,7 +152,7 @@ def test_de_morgan_holds_for_any_two_queries(one: str, other: str) -> None:
 
 
 @given(_logic, _logic)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_and_never_raises_and_or_never_lowers_a_relevance(one: str, other: str) -> None:
     alone = relevances(one)
     assert (relevances(f"({one}) AND ({other})") <= alone + 1e-6).all()

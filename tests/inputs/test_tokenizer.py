@@ -119,7 +119,7 @@ ANY_TEXT = st.lists(st.characters() | HALVES, max_size=60).map("".join)
 
 @pytest.mark.parametrize("cleaning", ["none", "lower"])
 @given(text=ANY_TEXT)
-@settings(deadline=None, derandomize=True, database=None, max_examples=300)
+@settings(derandomize=True, database=None, max_examples=300)
 def test_every_text_gets_ids(text: str, cleaning: str) -> None:
     tokens = tokenizer(context_length=400, text_cleaning=cleaning).encode([text])
     start, end = end_ids(DOCUMENT)
@@ -136,7 +136,7 @@ def test_no_character_is_lost_without_cleaning(text: str) -> None:
 
 
 @given(st.lists(ANY_TEXT, max_size=5))
-@settings(deadline=None, derandomize=True, database=None, max_examples=100)
+@settings(derandomize=True, database=None, max_examples=100)
 def test_a_batch_gives_each_text_what_it_gets_alone(texts: list[str]) -> None:
     encoder = tokenizer()
     together = encoder.encode(texts)
