@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,3 +138,12 @@ def _drop_defaults(table: dict[str, Any], record: Any, names: tuple[str, ...]) -
 
 def read_config(table: object, where: str) -> ModelConfig:
     return read_record(ModelConfig, table, where, TOWER_KINDS)
+
+
+@contextlib.contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Puts the path, or the name of a repository, before what is wrong with it."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{str(path)!r}: {error}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clipwright.checkpoints.checkpoint import Checkpoint
+from clipwright.checkpoints.checkpoint import Checkpoint, naming
 from clipwright.checkpoints.families.huggingface import (
     CONFIG_FILE,
     PREPROCESSOR_FILE,
@@ -22,19 +22,16 @@ from clipwright.checkpoints.families.openai import as_openai, is_openai, read_op
 from clipwright.checkpoints.families.openclip import read_openclip
 from clipwright.checkpoints.families.openclip_config import CONFIG_FILE as OPENCLIP_CONFIG_FILE
 from clipwright.checkpoints.layouts import find_model, find_models, names_in
-from clipwright.checkpoints.model_file import is_model_file, load_model
+from clipwright.checkpoints.model_file import load_model, own_file
 from clipwright.checkpoints.ready_graphs import ReadyGraphs, read_pair, read_ready_graphs
 from clipwright.checkpoints.sentence_transformers import check_modules
-from clipwright.checkpoints.small_files import TOKENIZER_FILES, naming, preprocessor_table, read_json, tokenizer_files
+from clipwright.checkpoints.small_files import TOKENIZER_FILES, preprocessor_table, read_json, tokenizer_files
 from clipwright.checkpoints.state_dict import bare_names
 from clipwright.checkpoints.tensor_files import read_tensors
 from clipwright.errors import CheckpointError
 from clipwright.model.config import ModelConfig
 from clipwright.model.shapes import check_shapes
 
-OUR_FILE = "model.safetensors"
-UNFINISHED_FILE = "unfinished.safetensors"
-"""The model of a run that is not done, as it was when the run was last saved."""
 GRAPHS_ALONE = (
     "holds ready graphs and no weights, which this needs; classify, similarity and embed run such graphs as they are"
 )
@@ -57,7 +54,7 @@ class _Opened:
 def read_model(path: Path, which: str | None = None) -> Checkpoint | ReadyGraphs:
     """The model in a file or a folder. Where a folder has weights, these count, for graphs that are made here are
     faster; where it has ready graphs only, these. which and errors: as read_checkpoint."""
-    if path.is_dir() and _ours(path) is None:
+    if path.is_dir() and own_file(path) is None:
         found = find_model(names_in(path), which)
         if found is not None and found.graphs:
             return read_ready_graphs(path, which)
@@ -92,16 +89,10 @@ def _checked(opened: _Opened, name: Path | str) -> Checkpoint:
 
 
 def _open(path: Path, which: str | None) -> _Opened:
-    ours = _ours(path)
+    ours = own_file(path)
     if ours is not None:
         return _open_ours(ours, which)
     return _open_folder(path, which) if path.is_dir() else _open_file(path, which)
-
-
-def _ours(path: Path) -> Path | None:
-    """clipwright's own file at a path, where it is one or a folder with one."""
-    files = (path / OUR_FILE, path / UNFINISHED_FILE) if path.is_dir() else (path,)
-    return next((file for file in files if is_model_file(file)), None)
 
 
 def _open_ours(path: Path, which: str | None) -> _Opened:

@@ -20,11 +20,12 @@ import huggingface_hub
 from huggingface_hub import errors
 from huggingface_hub.hf_api import RepoSibling
 
+from clipwright.checkpoints.checkpoint import naming
 from clipwright.checkpoints.families.huggingface import CONFIG_FILE, check_kind
 from clipwright.checkpoints.layouts import LAYOUTS, MODULES_FILE, Found, Layout, find_models, names_in
 from clipwright.checkpoints.ready_graphs import SINGLE_TOWERS, names_beside
 from clipwright.checkpoints.refusals import no_model
-from clipwright.checkpoints.small_files import TOKENIZERS_BEFORE, naming, read_json
+from clipwright.checkpoints.small_files import TOKENIZERS_BEFORE, read_json
 from clipwright.errors import CheckpointError, ClipwrightError, UnknownModelError, UnreachableError
 
 _TOLD_SIZE = re.compile(r"has size (\d+)")

@@ -13,12 +13,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from clipwright.atomic import replacing
-from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json, config_table, read_config, spec_table
+from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json, config_table, naming, read_config, spec_table
 from clipwright.checkpoints.tensor_files import read_tensors
 from clipwright.errors import CheckpointError, RecipeError
 from clipwright.inputs.input_spec import InputSpec
+from clipwright.model.shapes import check_shapes
 from clipwright.records import read_record
 
+MODEL_FILE = "model.safetensors"
+"""The model's name in the folder of a run, and wherever a folder holds one of clipwright's own."""
+UNFINISHED_FILE = "unfinished.safetensors"
+"""The model of a run that is not done, as it was when the run was last saved."""
 FORMAT_VERSION = 1
 UNFINISHED = "unfinished"
 """In the provenance of a model whose training is not done: at which step it stands."""
@@ -76,6 +81,12 @@ def is_model_file(path: Path) -> bool:
         return False
 
 
+def own_file(path: Path) -> Path | None:
+    """clipwright's own file at a path, where it is one or a folder with one."""
+    files = (path / MODEL_FILE, path / UNFINISHED_FILE) if path.is_dir() else (path,)
+    return next((file for file in files if is_model_file(file)), None)
+
+
 def load_model(path: Path) -> Checkpoint:
     """The model in the file at path; weights as stored, memory-mapped. Raises CheckpointError saying what is wrong."""
     tensors = read_tensors(path)
@@ -97,6 +108,7 @@ def load_model(path: Path) -> Checkpoint:
             tokenizer=tokenizer,
             weights=tensors,
             provenance=header["provenance"],
+            files=(path,),
         )
     except RecipeError as error:
         raise CheckpointError(f"{str(path)!r} has a header that does not fit: {error}") from error
@@ -105,6 +117,8 @@ def load_model(path: Path) -> Checkpoint:
             f"{str(path)!r} was trained by an earlier clipwright on texts that were padded to their batch, which its"
             " text tower sees: a text would have another vector in other company; train it again"
         )
+    with naming(path):
+        check_shapes(checkpoint.config, {name: array.shape for name, array in tensors.items()})
     return checkpoint
 
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from clipwright.checkpoints.checkpoint import canonical_json, spec_table
+from clipwright.checkpoints.checkpoint import canonical_json, naming, spec_table
 from clipwright.checkpoints.export_table import read_export_table
 from clipwright.checkpoints.external_data import external_files
 from clipwright.checkpoints.families import huggingface, openclip
 from clipwright.checkpoints.families.description import Description
 from clipwright.checkpoints.layouts import IMMICH_PREPROCESS, Found, LayoutName, find_models, graph_names, names_in
-from clipwright.checkpoints.small_files import naming, preprocessor_table, read_json, tokenizer_files
+from clipwright.checkpoints.small_files import preprocessor_table, read_json, tokenizer_files
 from clipwright.errors import CheckpointError
 from clipwright.inputs.input_spec import InputSpec
 

@@ -8,8 +8,7 @@ from typing import Literal, get_args
 from clipwright.checkpoints.checkpoint import Checkpoint, check_finite
 from clipwright.checkpoints.families.huggingface_writer import write_huggingface
 from clipwright.checkpoints.families.openclip_writer import write_openclip
-from clipwright.checkpoints.folder import OUR_FILE
-from clipwright.checkpoints.model_file import save_model
+from clipwright.checkpoints.model_file import MODEL_FILE, save_model
 
 Layout = Literal["clipwright", "huggingface", "openclip"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
@@ -28,4 +27,4 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, layout: Layout = "clip
         write_openclip(checkpoint, folder)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        save_model(folder / OUR_FILE, checkpoint)
+        save_model(folder / MODEL_FILE, checkpoint)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +40,6 @@ _FOREIGN_VOCABULARIES = {
     "tokenizer.model": "Gemma's",
 }
 _WANTED = "; add its tokenizer.json, which AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes"
-
-
-@contextlib.contextmanager
-def naming(path: Path | str) -> Iterator[None]:
-    """Puts the path, or the name of a repository, before what is wrong with it."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise CheckpointError(f"{str(path)!r}: {error}") from error
 
 
 def preprocessor_table(folder: Path) -> Mapping[str, Any] | None:

@@ -18,14 +18,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from clipwright import __version__
 from clipwright.atomic import making_folder, remove_leftovers, replacing
 from clipwright.checkpoints.checkpoint import Checkpoint
-from clipwright.checkpoints.ready_graphs import ReadyGraphs
 from clipwright.embedding.crash_marks import CrashRecord, Trial, remove_records
 from clipwright.errors import ClipwrightError
+
+if TYPE_CHECKING:
+    from clipwright.checkpoints.ready_graphs import ReadyGraphs
 
 _IDS = "space-ids"
 _ROOMS = ("checkpoints", "embedding", "graph", "inputs", "model")

@@ -6,17 +6,19 @@ import importlib.util
 import logging
 import platform
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from clipwright.checkpoints.checkpoint import Checkpoint
 from clipwright.checkpoints.load import load_model
 from clipwright.checkpoints.model_file import UNFINISHED
-from clipwright.checkpoints.ready_graphs import ReadyGraphs
 from clipwright.embedding.backend import Backend, BackendName, Precision
 from clipwright.embedding.cache import ModelCache, Shelf
 from clipwright.embedding.embedder import Embedder, Pixels
 from clipwright.errors import ClipwrightError, MissingExtraError
 from clipwright.inputs.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from clipwright.checkpoints.ready_graphs import ReadyGraphs
 
 BackendChoice = Literal["auto", "onnx", "openvino", "torch"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "int8"]
@@ -49,7 +51,7 @@ def load_embedder(
     ClipwrightError where this machine lacks what backend and precision ask for.
     """
     model = load_model(name)
-    if isinstance(model, ReadyGraphs):
+    if not isinstance(model, Checkpoint):
         return embedder_of_graphs(
             model,
             str(name),

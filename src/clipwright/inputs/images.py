@@ -21,9 +21,9 @@ from clipwright.inputs.arrays import SupportsArray, as_array
 from clipwright.inputs.brightness import to_8_bits, white_level
 from clipwright.inputs.colours import from_cmyk, rgb_profile
 from clipwright.inputs.memory import PICTURES, check_size
-from clipwright.inputs.mending import mended
 from clipwright.inputs.remarks import without_warnings
-from clipwright.inputs.tiff import open_tiff
+from clipwright.inputs.stored_picture import StoredPicture
+from clipwright.inputs.tiff_tags import is_tiff
 
 ImageSource = str | Path | bytes | Image.Image | np.ndarray | SupportsArray
 """A path, an encoded picture, an opened one, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or 0 to 1; a
@@ -109,12 +109,20 @@ def _informed(image: Image.Image, profile: bytes | None) -> Image.Image:
 def _open_encoded(data: bytes, at_least: int | None, max_pixels: int) -> OpenedPhoto:
     _give_memory_back()
     is_raw = raw.is_raw(data)
-    stored = raw.open_raw(data, at_least, max_pixels) if is_raw else open_tiff(data, max_pixels)
+    stored = raw.open_raw(data, at_least, max_pixels) if is_raw else _open_tiff(data, max_pixels)
     if stored is None:
         return _open_by_pillow(data, at_least, max_pixels)
     orientation = stored.orientation if stored.orientation in _TURNS else 1
     kind = "RAW" if is_raw else "TIFF"
     return _upright(stored.image, stored.width, stored.height, kind, orientation, stored.exif)
+
+
+def _open_tiff(data: bytes, max_pixels: int) -> StoredPicture | None:
+    if not is_tiff(data):
+        return None
+    from clipwright.inputs.tiff import open_tiff
+
+    return open_tiff(data, max_pixels)
 
 
 def _open_by_pillow(data: bytes, at_least: int | None, max_pixels: int) -> OpenedPhoto:
@@ -124,6 +132,8 @@ def _open_by_pillow(data: bytes, at_least: int | None, max_pixels: int) -> Opene
         raise
     except Exception as error:
         refused = error.with_traceback(None)  # it would hold what was decoded so far
+    from clipwright.inputs.mending import mended
+
     whole = None
     with contextlib.suppress(Exception):
         whole = mended(data)

@@ -27,19 +27,17 @@ from clipwright.inputs.tiff_layout import (
     refusal,
 )
 from clipwright.inputs.tiff_samples import read_channels
-from clipwright.inputs.tiff_tags import Directory, directories, is_tiff
+from clipwright.inputs.tiff_tags import Directory, directories
 
 _BIG_ENDIAN_BIGTIFF = b"MM\0+"
 """How one begins; Pillow 13 takes it for an ordinary TIFF and finds nothing in it."""
 
 
 def open_tiff(data: bytes, max_pixels: int) -> StoredPicture | None:
-    """The first picture of a TIFF, with 8 bits a channel; None where Pillow reads it, and where this is no TIFF.
+    """The first picture of a TIFF, with 8 bits a channel; None where Pillow reads it.
 
     Only within a scope of inputs/memory.py. Raises ImageError: unsupported_format, by name, for what neither reads.
     """
-    if not is_tiff(data):
-        return None
     directory = next(directories(data), None)
     if directory is None:
         raise ImageError("truncated", "the file ends before the picture does")

@@ -15,9 +15,7 @@ import torch
 
 from clipwright.atomic import remove_leftovers
 from clipwright.checkpoints.checkpoint import Checkpoint, canonical_json
-from clipwright.checkpoints.folder import UNFINISHED_FILE
-from clipwright.checkpoints.load import MODEL_FILE
-from clipwright.checkpoints.model_file import UNFINISHED, save_model
+from clipwright.checkpoints.model_file import MODEL_FILE, UNFINISHED, UNFINISHED_FILE, save_model
 from clipwright.errors import DatasetError, InterruptedRunError, RecipeError
 from clipwright.inputs.tokenizer import Tokenizer
 from clipwright.model.dual_encoder import DualEncoder

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipwright.checkpoints.folder import UNFINISHED_FILE
-from clipwright.checkpoints.model_file import UNFINISHED
+from clipwright.checkpoints.model_file import UNFINISHED, UNFINISHED_FILE
 from clipwright.errors import CheckpointError
 from clipwright.training.report import METRICS_FILE, read_metrics
 
