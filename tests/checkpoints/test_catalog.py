@@ -21,15 +21,10 @@ from tests.checkpoints.test_hub import Hub, hub, load, local_space_id
 
 __all__ = ["hub"]
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "models.md"
-ACME = """
-import clipwright.checkpoints.load as loading
-from clipwright.checkpoints.catalog import CatalogEntry
-entry = CatalogEntry(
+ACME = CatalogEntry(
     name="acme", repository="acme/clip", licence="MIT", million_parameters=1.0, image_size=64, embed_dim=16
 )
-loading.catalog = lambda: {"acme": entry}
-"""
-"""Puts the hub's repository into the catalogue of a process."""
+"""The hub's repository."""
 entries = pytest.mark.parametrize("entry", catalog().values(), ids=catalog())
 
 
@@ -114,10 +109,13 @@ def test_a_folder_of_that_name_counts_before_the_catalogue(tmp_path: Path, monke
     assert model_path("openai-vit-b-32") == Path("openai-vit-b-32")
 
 
-def test_a_short_name_is_downloaded_from_its_repository(tmp_path: Path, hub: Hub) -> None:
-    assert load("acme@v1", tmp_path, hub, before=ACME) == (0, local_space_id())
+def test_a_short_name_is_downloaded_from_its_repository(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clipwright.checkpoints.load.catalog", lambda: {"acme": ACME})
+    assert load("acme@v1", tmp_path, hub) == (0, local_space_id())
     assert any("/acme/clip/revision/v1" in request for request in hub.requests)
-    assert load("acme@v1", tmp_path, None, offline=True, before=ACME) == (0, local_space_id())
+    assert load("acme@v1", tmp_path, None, offline=True) == (0, local_space_id())
 
 
 def test_the_hub_is_asked_for_the_repository_of_the_catalogue(tmp_path: Path, hub: Hub) -> None:
