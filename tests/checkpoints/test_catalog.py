@@ -7,7 +7,6 @@ import json
 import re
 import runpy
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from clipwright.checkpoints.load import hub_name, model_path
 from clipwright.errors import RecipeError, UnknownModelError
 from clipwright.records import read_record
 from tests.checkpoints.test_hub import Hub, hub, load, local_space_id
+from tests.support import folder_of
 
 __all__ = ["hub"]
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "models.md"
@@ -31,10 +31,7 @@ entries = pytest.mark.parametrize("entry", catalog().values(), ids=catalog())
 @pytest.fixture(scope="module")
 def published() -> Mapping[str, list[dict[str, Any]]]:
     """The configs of open_clip's models by their repositories, from its files: importing it would take seconds."""
-    spec = find_spec("open_clip")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    folder = Path(spec.submodule_search_locations[0])
+    folder = folder_of("open_clip")
 
     def until_the_table(body: list[ast.stmt]) -> Iterator[ast.stmt]:
         for statement in body:
