@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from clipwright.checkpoints.model_file import save_model
-from clipwright.evaluation import matrix_peak, speed
+from clipwright.embedding import calibration
+from clipwright.evaluation import matrix_peak, parity, speed
 from tests.inputs.pictures import png
 from tests.support import REFERENCE, tiny_checkpoint
 
@@ -29,6 +31,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def made_up_pictures() -> Iterator[None]:
+    """Each picture of dead leaves is made once: every export compares on them, every int8 is calibrated with them."""
+    remembered = functools.cache(calibration.dead_leaves)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (calibration, parity):
+            patch.setattr(module, "dead_leaves", remembered)
         yield
 
 
