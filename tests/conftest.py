@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from clipwright.checkpoints.model_file import save_model
-from clipwright.evaluation import matrix_peak, speed
+from clipwright.embedding import calibration
+from clipwright.evaluation import matrix_peak, parity, speed
 from tests.inputs.pictures import png
 from tests.support import REFERENCE, tiny_checkpoint
 
@@ -24,6 +27,25 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLIPWRIGHT_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """torch and OpenMP keep to one thread, also in processes that tests start: tests run side by side."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def made_up_pictures() -> Iterator[None]:
+    """Each picture of dead leaves is made once: every export compares on them, every int8 is calibrated with them."""
+    remembered = functools.cache(calibration.dead_leaves)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (calibration, parity):
+            patch.setattr(module, "dead_leaves", remembered)
+        yield
 
 
 @pytest.fixture(scope="session")

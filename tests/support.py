@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,14 @@ COMMAND = Path(sys.executable).parent / "clipwright"
 DATA = Path(__file__).parent / "data"
 REFERENCE = DATA / "reference"
 """Answers of the makers' own code; ../shared/reference tells how they were made."""
+
+
+def folder_of(package: str) -> Path:
+    """Where an installed package lies, which need not be imported: that could take seconds."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0])
 
 
 def equal_to_reference(ours: np.ndarray, theirs: np.ndarray, tolerance: float = 1e-5) -> bool:

@@ -7,7 +7,6 @@ import json
 import re
 import runpy
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +17,21 @@ from clipwright.checkpoints.load import hub_name, model_path
 from clipwright.errors import RecipeError, UnknownModelError
 from clipwright.records import read_record
 from tests.checkpoints.test_hub import Hub, hub, load, local_space_id
+from tests.support import folder_of
 
 __all__ = ["hub"]
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "models.md"
-ACME = """
-import clipwright.checkpoints.load as loading
-from clipwright.checkpoints.catalog import CatalogEntry
-entry = CatalogEntry(
+ACME = CatalogEntry(
     name="acme", repository="acme/clip", licence="MIT", million_parameters=1.0, image_size=64, embed_dim=16
 )
-loading.catalog = lambda: {"acme": entry}
-"""
-"""Puts the hub's repository into the catalogue of a process."""
+"""The hub's repository."""
 entries = pytest.mark.parametrize("entry", catalog().values(), ids=catalog())
 
 
 @pytest.fixture(scope="module")
 def published() -> Mapping[str, list[dict[str, Any]]]:
     """The configs of open_clip's models by their repositories, from its files: importing it would take seconds."""
-    spec = find_spec("open_clip")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    folder = Path(spec.submodule_search_locations[0])
+    folder = folder_of("open_clip")
 
     def until_the_table(body: list[ast.stmt]) -> Iterator[ast.stmt]:
         for statement in body:
@@ -114,10 +106,13 @@ def test_a_folder_of_that_name_counts_before_the_catalogue(tmp_path: Path, monke
     assert model_path("openai-vit-b-32") == Path("openai-vit-b-32")
 
 
-def test_a_short_name_is_downloaded_from_its_repository(tmp_path: Path, hub: Hub) -> None:
-    assert load("acme@v1", tmp_path, hub, before=ACME) == (0, local_space_id())
+def test_a_short_name_is_downloaded_from_its_repository(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clipwright.checkpoints.load.catalog", lambda: {"acme": ACME})
+    assert load("acme@v1", tmp_path, hub) == (0, local_space_id())
     assert any("/acme/clip/revision/v1" in request for request in hub.requests)
-    assert load("acme@v1", tmp_path, None, offline=True, before=ACME) == (0, local_space_id())
+    assert load("acme@v1", tmp_path, None, offline=True) == (0, local_space_id())
 
 
 def test_the_hub_is_asked_for_the_repository_of_the_catalogue(tmp_path: Path, hub: Hub) -> None:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
+from clipwright.checkpoints import hub as hub_models
+from clipwright.checkpoints.folder import read_checkpoint
 from clipwright.checkpoints.layouts import LayoutName
+from clipwright.checkpoints.load import load_checkpoint, load_model
 from clipwright.checkpoints.ready_graphs import read_ready_graphs
 from clipwright.embedding.load import embedder_from
+from clipwright.errors import ClipwrightError
 from tests.graph_folders import graph_checkpoint, graph_folder
-from tests.support import DATA, REFERENCE
+from tests.support import DATA, REFERENCE, run_cli
+
+NOBODY = "http://127.0.0.1:9"
 
 
 @dataclass
@@ -103,10 +114,65 @@ def hub() -> Iterator[Hub]:
     hub = Hub(files | {"pytorch_model.bin": b"a second copy of the weights", "README.md": b"# CLIP"})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler(hub))
     hub.address = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield hub
     server.shutdown()
     server.server_close()
+
+
+@contextlib.contextmanager
+def asking(hub: Hub | None, cache: Path, offline: bool = False, sockets: bool = True) -> Iterator[None]:
+    """In here, huggingface_hub is as HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE make it when it is imported.
+
+    hub: None stands for a network that is not there. sockets: False refuses to open any.
+    """
+    address = NOBODY if hub is None else hub.address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_CACHE", str(cache / "hub"))
+        patch.setattr(constants, "ENDPOINT", address)
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+        patch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        if not sockets:
+            patch.setattr(socket.socket, "connect", refuse)
+            patch.setattr(socket, "create_connection", refuse)
+            patch.setattr(socket, "getaddrinfo", refuse)
+        disable_progress_bars()
+        try:
+            yield
+        finally:
+            enable_progress_bars()
+
+
+def refuse(*arguments: object, **named: object) -> None:
+    raise AssertionError("a socket was opened")
+
+
+def attempt(
+    what: Callable[[], object], cache: Path, hub: Hub | None, offline: bool = False, sockets: bool = True
+) -> tuple[int, str]:
+    """0 and what this gives, or 2 and what it complains of."""
+    with asking(hub, cache, offline, sockets):
+        try:
+            return 0, str(what())
+        except ClipwrightError as error:
+            return 2, str(error)
+
+
+def load(name: str, cache: Path, hub: Hub | None, offline: bool = False, sockets: bool = True) -> tuple[int, str]:
+    """Loads the model and gives 0 and its space_id, or 2 and the complaint."""
+    return attempt(lambda: load_checkpoint(name).space_id(), cache, hub, offline, sockets)
+
+
+def pull(name: str, cache: Path, hub: Hub) -> tuple[int, str]:
+    return attempt(lambda: hub_models.pull(name), cache, hub)
+
+
+def fetch_as_others_do(names: Iterable[str], cache: Path, hub: Hub) -> None:
+    """Puts files into the cache as any program does."""
+    with asking(hub, cache):
+        for name in names:
+            hf_hub_download("acme/clip", name)
 
 
 NO_SOCKETS = """
@@ -116,60 +182,38 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 """
 
 
-def run(code: str, cache: Path, hub: Hub | None, offline: bool = False) -> tuple[int, str]:
-    """Runs code in a process of its own and gives its exit status and what it printed."""
+def load_in_a_process(name: str, cache: Path, hub: Hub | None, offline: bool = False, before: str = "") -> str:
+    """Loads the model in a process of its own, from its imports on, and gives its space_id."""
     environment = os.environ | {
         "HF_HOME": str(cache),
-        "HF_ENDPOINT": "http://127.0.0.1:9" if hub is None else hub.address,
+        "HF_ENDPOINT": NOBODY if hub is None else hub.address,
         "HF_HUB_OFFLINE": "1" if offline else "0",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_XET": "1",
     }
+    code = f"""
+{before}
+from clipwright.checkpoints.load import load_checkpoint
+print(load_checkpoint({name!r}).space_id())
+"""
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=120
     )
-    assert done.returncode in (0, 2, 3), done.stderr
-    return done.returncode, done.stdout.strip() or done.stderr.strip()
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
-def attempt(what: str, cache: Path, hub: Hub | None, offline: bool = False, before: str = "") -> tuple[int, str]:
-    """Prints what an expression gives, or what it complains of, with exit status 2."""
-    code = f"""
-{before}
-import sys
-from clipwright.checkpoints.hub import pull
-from clipwright.checkpoints.load import load_checkpoint, load_model
-from clipwright.errors import ClipwrightError
-try:
-    print({what})
-except ClipwrightError as error:
-    print(error)
-    sys.exit(2)
-"""
-    return run(code, cache, hub, offline)
-
-
-def load(name: str, cache: Path, hub: Hub | None, offline: bool = False, before: str = "") -> tuple[int, str]:
-    """Loads the model and gives the exit status, and its space_id or the complaint."""
-    return attempt(f"load_checkpoint({name!r}).space_id()", cache, hub, offline, before)
-
-
-def pull(name: str, cache: Path, hub: Hub) -> tuple[int, str]:
-    return attempt(f"pull({name!r})", cache, hub)
-
-
+@functools.cache
 def local_space_id() -> str:
-    from clipwright.checkpoints.folder import read_checkpoint
-
     return read_checkpoint(REFERENCE / "hf-clip").space_id()
 
 
 def test_a_repository_is_downloaded_once_and_then_needs_no_network(tmp_path: Path, hub: Hub) -> None:
-    assert load("acme/clip", tmp_path, hub) == (0, local_space_id())
+    assert load_in_a_process("acme/clip", tmp_path, hub) == local_space_id()
     assert set(hub.downloads()) == {"config.json", "preprocessor_config.json", "model.safetensors"}  # no second copy
     hub.requests.clear()
-    assert load("acme/clip", tmp_path, hub, before=NO_SOCKETS) == (0, local_space_id())
-    assert load("acme/clip", tmp_path, hub, offline=True) == (0, local_space_id())
+    assert load_in_a_process("acme/clip", tmp_path, hub, before=NO_SOCKETS) == local_space_id()
+    assert load_in_a_process("acme/clip", tmp_path, hub, offline=True) == local_space_id()
     assert not hub.requests
 
 
@@ -257,7 +301,7 @@ def test_a_cached_file_of_another_size_is_replaced(tmp_path: Path, hub: Hub) -> 
     hub.requests.clear()
     pull("acme/clip", tmp_path, hub)
     assert hub.downloads() == ["model.safetensors"]
-    assert load("acme/clip", tmp_path, None, before=NO_SOCKETS) == (0, local_space_id())
+    assert load("acme/clip", tmp_path, None, sockets=False) == (0, local_space_id())
 
 
 def test_an_update_that_fails_leaves_what_was_there(tmp_path: Path, hub: Hub) -> None:
@@ -268,17 +312,12 @@ def test_an_update_that_fails_leaves_what_was_there(tmp_path: Path, hub: Hub) ->
     hub.damaged = {"model.safetensors": [b"no", b"no"]}
     status, message = pull("acme/clip", tmp_path, hub)
     assert (status, "came damaged twice" in message) == (2, True)
-    assert load("acme/clip", tmp_path, None, before=NO_SOCKETS) == (0, local_space_id())
+    assert load("acme/clip", tmp_path, None, sockets=False) == (0, local_space_id())
 
 
 def test_what_another_program_left_out_is_fetched(tmp_path: Path, hub: Hub) -> None:
     hub.files["tokenizer.json"] = b"{}"
-    fetched_by_others = """
-from huggingface_hub import hf_hub_download
-for name in ("config.json", "pytorch_model.bin", "model.safetensors"):
-    hf_hub_download("acme/clip", name)
-"""
-    run(fetched_by_others, tmp_path, hub)
+    fetch_as_others_do(("config.json", "pytorch_model.bin", "model.safetensors"), tmp_path, hub)
     hub.requests.clear()
     load("acme/clip", tmp_path, hub)
     assert set(hub.downloads()) == {"preprocessor_config.json", "tokenizer.json"}
@@ -290,7 +329,7 @@ def test_one_tokenizer_is_fetched(tmp_path: Path, hub: Hub, tokenizer: str) -> N
     hub.files |= {"spiece.model": pieces, tokenizer: b"{}" if tokenizer == "tokenizer.json" else pieces}
     assert load("acme/clip", tmp_path, hub)[0] == 0
     assert {"tokenizer.json", "spiece.model"} & set(hub.downloads()) == {tokenizer}
-    assert load("acme/clip", tmp_path, None, before=NO_SOCKETS)[0] == 0
+    assert load("acme/clip", tmp_path, None, sockets=False)[0] == 0
 
 
 @pytest.mark.parametrize("others", [{}, {"tokenizer.json": b"{}"}], ids=["alone", "beside tokenizer.json"])
@@ -306,12 +345,7 @@ def test_a_vocabulary_in_two_files_is_fetched_where_it_is_read(
 
 
 def test_what_another_program_fetched_is_used_without_a_network(tmp_path: Path, hub: Hub) -> None:
-    fetched_by_others = """
-from huggingface_hub import hf_hub_download
-for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
-    hf_hub_download("acme/clip", name)
-"""
-    run(fetched_by_others, tmp_path, hub)
+    fetch_as_others_do(("config.json", "preprocessor_config.json", "model.safetensors"), tmp_path, hub)
     assert load("acme/clip", tmp_path, hub, offline=True) == (0, local_space_id())
 
 
@@ -324,23 +358,22 @@ def test_without_a_network_it_is_said_what_to_do(tmp_path: Path, offline: bool) 
 
 def test_a_disk_that_fails_is_no_missing_network(tmp_path: Path, hub: Hub) -> None:
     (tmp_path / "file").touch()
-    code = (
-        "import sys; sys.argv = ['clipwright', 'models', 'pull', 'acme/clip']; from clipwright import cli; cli.main()"
-    )
-    status, message = run(code, tmp_path / "file", hub)
-    assert (status, message.startswith("error: Not a directory")) == (3, True)
+    with asking(hub, tmp_path / "file"):
+        answer = run_cli("models", "pull", "acme/clip")
+    assert (answer.status, answer.stderr.startswith("error: Not a directory")) == (3, True)
 
 
 def test_a_folder_loads_with_no_socket_at_all(tmp_path: Path) -> None:
-    assert load(str(REFERENCE / "hf-clip"), tmp_path, None, before=NO_SOCKETS) == (0, local_space_id())
+    folder = str(REFERENCE / "hf-clip")
+    assert load_in_a_process(folder, tmp_path, None, before=NO_SOCKETS) == local_space_id()
 
 
 def files_under(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def load_graphs(cache: Path, hub: Hub | None, offline: bool = False, before: str = "") -> tuple[int, str]:
-    return attempt("load_model('acme/clip').space_id()", cache, hub, offline, before)
+def load_graphs(cache: Path, hub: Hub | None, offline: bool = False, sockets: bool = True) -> tuple[int, str]:
+    return attempt(lambda: load_model("acme/clip").space_id(), cache, hub, offline, sockets)
 
 
 TRANSFORMERS_JS = {
@@ -375,23 +408,23 @@ def test_of_graphs_only_what_is_needed_is_downloaded_once(
     assert load_graphs(tmp_path, hub) == known
     assert sorted(hub.downloads()) == sorted(needed)
     hub.requests.clear()
-    assert load_graphs(tmp_path, hub, before=NO_SOCKETS) == known
+    assert load_graphs(tmp_path, hub, sockets=False) == known
     assert load_graphs(tmp_path, None, offline=True) == known
     assert not hub.requests
 
 
 def test_graphs_of_the_hub_are_pulled_and_run(tmp_path: Path, hub: Hub, photo: Path) -> None:
     hub.files = files_under(graph_folder(tmp_path / "folder", external=True))
-    main = "from clipwright import cli; cli.main()"
-    status, said = run(f"import sys; sys.argv[1:] = ['models', 'pull', 'acme/clip']; {main}", tmp_path, hub)
-    assert (status, said.startswith("acme/clip: 32 px, 16 numbers a photograph, in ")) == (0, True)
-    hub.requests.clear()
-    wanted = ["similarity", str(photo), "--text", "a cat", "--model", "acme/clip", "--json"]
-    status, said = run(f"import sys; sys.argv[1:] = {wanted}; {main}", tmp_path, hub)
-    assert (status, hub.requests) == (0, [])
+    with asking(hub, tmp_path):
+        answer = run_cli("models", "pull", "acme/clip")
+        assert (answer.status, answer.stderr) == (0, "")
+        assert answer.stdout.startswith("acme/clip: 32 px, 16 numbers a photograph, in ")
+        hub.requests.clear()
+        answer = run_cli("similarity", photo, "--text", "a cat", "--model", "acme/clip", "--json")
+        assert (answer.status, hub.requests) == (0, [])
     made = embedder_from(graph_checkpoint(), "made")
     cosine = made.embed_images([photo])[0] @ made.embed_texts(["a cat"])[0]
-    assert json.loads(said)["similarities"][0]["similarity"] == pytest.approx(float(cosine), abs=1e-5)
+    assert json.loads(answer.stdout)["similarities"][0]["similarity"] == pytest.approx(float(cosine), abs=1e-5)
 
 
 def test_weights_are_fetched_rather_than_graphs(tmp_path: Path, hub: Hub) -> None:
@@ -405,9 +438,7 @@ def test_weights_are_fetched_rather_than_graphs(tmp_path: Path, hub: Hub) -> Non
 def test_graphs_that_another_program_fetched_do_not_hide_weights(tmp_path: Path, hub: Hub) -> None:
     hub.files = {**files_under(graph_folder(tmp_path / "folder")), **hub.files}
     names = ["config.json", "preprocessor_config.json", "onnx/vision_model.onnx", "onnx/text_model.onnx"]
-    run(
-        f"from huggingface_hub import hf_hub_download\nfor n in {names}: hf_hub_download('acme/clip', n)", tmp_path, hub
-    )
+    fetch_as_others_do(names, tmp_path, hub)
     status, graphs = load_graphs(tmp_path, hub, offline=True)
     assert (status, graphs != local_space_id()) == (0, True)
     load_graphs(tmp_path, hub)
@@ -423,7 +454,7 @@ def test_a_graph_without_its_tensors_is_completed(tmp_path: Path, hub: Hub) -> N
     hub.requests.clear()
     assert load_graphs(tmp_path, hub) == (0, read_ready_graphs(folder).space_id())
     del hub.files["onnx/text_model.onnx_data"]
-    status, message = attempt("pull('acme/clip@v1')", tmp_path / "fresh", hub)
+    status, message = pull("acme/clip@v1", tmp_path / "fresh", hub)
     assert (status, message) == (
         2,
         "'acme/clip' lacks onnx/text_model.onnx_data, which onnx/text_model.onnx names",

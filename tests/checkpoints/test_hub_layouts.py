@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants, hf_hub_download
-from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+from huggingface_hub import hf_hub_download
 
 from clipwright.checkpoints.hub import is_cached
 from clipwright.checkpoints.load import load_model
@@ -16,7 +15,7 @@ from clipwright.checkpoints.ready_graphs import read_ready_graphs
 from clipwright.checkpoints.small_files import tokenizer_files
 from clipwright.errors import CheckpointError
 from clipwright.evaluation.export import export
-from tests.checkpoints.test_hub import Hub, damaged_bytes, files_under, hub, local_space_id
+from tests.checkpoints.test_hub import Hub, asking, damaged_bytes, files_under, hub, local_space_id
 from tests.graph_folders import as_openvino, graph_folder, write_joint, write_pair
 from tests.reference import reference_checkpoint
 from tests.support import DATA, REFERENCE, run_cli, tiny_checkpoint
@@ -25,16 +24,10 @@ __all__ = ["hub"]
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def cache(tmp_path: Path, hub: Hub) -> Iterator[None]:
     """The hub's cache, empty, in front of the hub on 127.0.0.1."""
-    url = f"{hub.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "ENDPOINT", hub.address)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    disable_progress_bars()
-    yield tmp_path / "cache"
-    enable_progress_bars()
+    with asking(hub, tmp_path / "cache"):
+        yield
 
 
 def space_id(name: str) -> str:

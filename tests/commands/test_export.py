@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,18 +81,44 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
+Exported = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Exported:
+    """Gives the folder of a model's graphs, by its name and a precision; made once, and only to be read."""
+
+    @functools.cache
+    def folder(name: str, precision: Precision = "fp32") -> Path:
+        out = tmp_path_factory.mktemp("exported") / "graphs"
+        if name in ("tiny", "starter"):
+            source = tiny_model if name == "tiny" else name
+            assert run_cli("export", source, out, "--precision", precision).status == 0
+        else:
+            export(reference_checkpoint(name), name, out, precision)
+        return out
+
+    return folder
+
+
+@pytest.fixture
+def tiny_graphs(exported: Exported, tmp_path: Path) -> Path:
+    """A copy of the tiny model's graphs, to be changed."""
+    return Path(shutil.copytree(exported("tiny"), tmp_path / "graphs"))
+
+
 # What is written
 
 
 @pytest.mark.parametrize("text", ["a photo of a  CAT", "a red car in the street " * 20])
 @pytest.mark.parametrize("model", ["tiny", "starter"])
-def test_plain_onnxruntime_gets_our_vectors_by_hand(tmp_path: Path, tiny_model: Path, model: str, text: str) -> None:
-    name = str(tiny_model) if model == "tiny" else model
-    embedder = clipwright.load(name)
-    assert run_cli("export", name, tmp_path / "graphs").status == 0
+def test_plain_onnxruntime_gets_our_vectors_by_hand(
+    tmp_path: Path, tiny_model: Path, exported: Exported, model: str, text: str
+) -> None:
+    embedder = clipwright.load(tiny_model if model == "tiny" else model)
     side = embedder.spec.image_size
     picture = noise(side, side + 13)
-    rows = by_hand(tmp_path / "graphs", picture, text, tmp_path)
+    rows = by_hand(exported(model), picture, text, tmp_path)
     assert np.abs(rows[0] - embedder.embed_images([picture])[0]).max() < 1e-5
     assert np.abs(rows[1] - embedder.embed_texts([text])[0]).max() < 1e-5
 
@@ -105,24 +134,22 @@ def test_a_tower_that_sees_padding_says_how_to_pad(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["hf-clip", "hf-siglip", "openclip-rn"])
-def test_published_models_keep_their_features(tmp_path: Path, name: str) -> None:
-    checkpoint = reference_checkpoint(name)
-    report = export(checkpoint, name, tmp_path / "graphs")
-    assert report.parity.photographs.largest_difference < 1e-5
-    told = json.loads((tmp_path / "graphs" / "input.json").read_text())
+def test_published_models_keep_their_features(exported: Exported, name: str) -> None:
+    checkpoint, folder = reference_checkpoint(name), exported(name)
+    assert json.loads((folder / "parity.json").read_text())["photographs"]["largest_difference"] < 1e-5
+    told = json.loads((folder / "input.json").read_text())
     assert told["scale"] == pytest.approx(checkpoint.scale)
     assert (told["bias"] is None) == (told["scores"] == "softmax") == (checkpoint.bias is None)
     length = checkpoint.spec.context_length
     ids = np.full((2, length), checkpoint.spec.end_id)
     ids[:, 1 : length // 2] = 5
     ends = np.full(2, length // 2)
-    ours = ReadyGraphsBackend(read_ready_graphs(tmp_path / "graphs")).text_features(ids, ends)
+    ours = ReadyGraphsBackend(read_ready_graphs(folder)).text_features(ids, ends)
     assert equal_to_reference(ours, open_backend(checkpoint).text_features(ids, ends))
 
 
-def test_input_json_says_all_that_is_needed(tmp_path: Path, tiny_model: Path) -> None:
-    run_cli("export", tiny_model, tmp_path / "graphs", "--precision", "bf16")
-    told = json.loads((tmp_path / "graphs" / "input.json").read_text())
+def test_input_json_says_all_that_is_needed(tiny_model: Path, exported: Exported) -> None:
+    told = json.loads((exported("tiny", "bf16") / "input.json").read_text())
     checkpoint = load_checkpoint(tiny_model)
     assert told["space_id"] == checkpoint.space_id()
     assert (told["variant"], told["scale"], told["embed_dim"]) == ("exact-bf16", checkpoint.scale, 16)
@@ -133,30 +160,26 @@ def test_input_json_says_all_that_is_needed(tmp_path: Path, tiny_model: Path) ->
     assert told["text"]["inputs"]["ids"] == {"type": "int64", "shape": ["batch", "length"]}
 
 
-def test_bf16_takes_half_the_space_and_int8_less_where_layers_are_linear(tmp_path: Path) -> None:
-    sizes = {}
-    for precision in PRECISIONS:
-        export(tiny_checkpoint(), "tiny", tmp_path / precision, precision)
-        sizes[precision] = (tmp_path / precision / "image.bin").stat().st_size
+def test_bf16_takes_half_the_space_and_int8_less_where_layers_are_linear(exported: Exported) -> None:
+    sizes = {precision: (exported("tiny", precision) / "image.bin").stat().st_size for precision in PRECISIONS}
     assert sizes["bf16"] < 0.55 * sizes["fp32"]
     assert sizes["int8"] < 0.55 * sizes["fp32"]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_weights_lie_beside_the_graphs(tmp_path: Path, precision: Precision) -> None:
+def test_weights_lie_beside_the_graphs(exported: Exported, precision: Precision) -> None:
     """A protobuf holds 2 GB at most, so none may stand in the graph."""
-    export(tiny_checkpoint(), "tiny", tmp_path / "graphs", precision)
-    assert sorted(path.name for path in (tmp_path / "graphs").iterdir()) == FILES
+    folder = exported("tiny", precision)
+    assert sorted(path.name for path in folder.iterdir()) == FILES
     for tower in ("image", "text"):
-        path = tmp_path / "graphs" / f"{tower}.onnx"
+        path = folder / f"{tower}.onnx"
         model = onnx.load(path, load_external_data=False)
         assert max(len(array.raw_data) for array in model.graph.initializer) <= 1024
         onnx.checker.check_model(path)
 
 
-def test_the_folder_may_be_moved(tmp_path: Path) -> None:
-    export(tiny_checkpoint(), "tiny", tmp_path / "graphs")
-    (tmp_path / "graphs").rename(tmp_path / "elsewhere")
+def test_the_folder_may_be_moved(tmp_path: Path, tiny_graphs: Path) -> None:
+    tiny_graphs.rename(tmp_path / "elsewhere")
     pixels = np.ones((1, 3, 32, 32), np.float32)
     assert ReadyGraphsBackend(read_ready_graphs(tmp_path / "elsewhere")).image_features(pixels).shape == (1, 16)
 
@@ -177,10 +200,9 @@ ODD_TEXTS = ["a photo of a  CAT", "cafÃ© &amp; l'ΟΔΟΣ", "a red car in the 
 
 
 @pytest.mark.parametrize("model", ["starter", "hf-clip", "hf-siglip", "openclip-rn", "openclip-siglip-timm"])
-def test_what_is_exported_opens_as_the_model_itself(tmp_path: Path, model: str) -> None:
+def test_what_is_exported_opens_as_the_model_itself(exported: Exported, model: str) -> None:
     checkpoint = load_checkpoint(model) if model == "starter" else reference_checkpoint(model)
-    export(checkpoint, model, tmp_path / "graphs")
-    ready, made = clipwright.load(tmp_path / "graphs"), embedder_from(checkpoint, model)
+    ready, made = clipwright.load(exported(model)), embedder_from(checkpoint, model)
     pictures = [noise(200, 300), noise(64, 31)]
     assert np.abs(ready.embed_images(pictures) - made.embed_images(pictures)).max() < 1e-5
     if checkpoint.tokenizer is not None:
@@ -194,32 +216,30 @@ def test_what_is_exported_opens_as_the_model_itself(tmp_path: Path, model: str) 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_variant_that_is_exported_is_the_one_that_opens(
-    tmp_path: Path, precision: Precision, caplog: pytest.LogCaptureFixture
+    exported: Exported, tiny_model: Path, precision: Precision, caplog: pytest.LogCaptureFixture
 ) -> None:
-    export(tiny_checkpoint(), "tiny", tmp_path / "graphs", precision)
+    folder = exported("tiny", precision)
     caplog.clear()
-    ready = clipwright.load(tmp_path / "graphs")
-    assert (ready.space_id, ready.variant) == (tiny_checkpoint().space_id(), f"exact-{precision}")
-    assert clipwright.load(tmp_path / "graphs", precision=precision).variant == ready.variant
+    ready = clipwright.load(folder)
+    assert (ready.space_id, ready.variant) == (load_checkpoint(tiny_model).space_id(), f"exact-{precision}")
+    assert clipwright.load(folder, precision=precision).variant == ready.variant
     assert caplog.text == ""
 
 
-def test_commands_take_what_is_exported(tmp_path: Path, tiny_model: Path, photo: Path) -> None:
-    run_cli("export", tiny_model, tmp_path / "graphs")
+def test_commands_take_what_is_exported(exported: Exported, tiny_model: Path, photo: Path) -> None:
+    graphs = exported("tiny")
     ready, made = (
-        run_cli("classify", photo, "--labels", "cat, dog", "--model", model, "--json")
-        for model in (tmp_path / "graphs", tiny_model)
+        run_cli("classify", photo, "--labels", "cat, dog", "--model", model, "--json") for model in (graphs, tiny_model)
     )
     assert (ready.status, ready.stderr, ready.stdout) == (0, "", made.stdout)
-    told = json.loads(run_cli("info", tmp_path / "graphs", "--json").stdout)
+    told = json.loads(run_cli("info", graphs, "--json").stdout)
     assert told["provenance"] == {"name": "tiny", "licence": "MIT"}
-    assert told["graphs"]["vision"] == str(tmp_path / "graphs" / "image.onnx")
+    assert told["graphs"]["vision"] == str(graphs / "image.onnx")
 
 
 @pytest.mark.parametrize("what", ["a graph", "its weights", "the tokenizer", "how pictures are prepared"])
-def test_graphs_that_were_changed_are_another_space(tmp_path: Path, tiny_model: Path, what: str) -> None:
-    folder = tmp_path / "graphs"
-    export(load_checkpoint(tiny_model), "tiny", folder)
+def test_graphs_that_were_changed_are_another_space(tiny_graphs: Path, what: str) -> None:
+    folder = tiny_graphs
     known = clipwright.load(folder).space_id
     if what == "a graph":
         model = onnx.load(folder / "image.onnx", load_external_data=False)
@@ -238,12 +258,11 @@ def test_graphs_that_were_changed_are_another_space(tmp_path: Path, tiny_model: 
     assert clipwright.load(folder).space_id != known
 
 
-def test_an_export_of_before_says_less_and_opens(tmp_path: Path, tiny_model: Path) -> None:
-    export(load_checkpoint(tiny_model), "tiny", tmp_path / "graphs")
-    table = json.loads((tmp_path / "graphs" / "input.json").read_text())
+def test_an_export_of_before_says_less_and_opens(tiny_graphs: Path, tiny_model: Path) -> None:
+    table = json.loads((tiny_graphs / "input.json").read_text())
     del table["files_id"]
-    (tmp_path / "graphs" / "input.json").write_text(json.dumps(table))
-    ready = clipwright.load(tmp_path / "graphs")
+    (tiny_graphs / "input.json").write_text(json.dumps(table))
+    ready = clipwright.load(tiny_graphs)
     assert ready.space_id != table["space_id"]  # nothing shows that the graphs are still those of that model
     assert np.array_equal(ready.embed_texts(["cat"]), clipwright.load(tiny_model).embed_texts(["cat"]))
 
@@ -259,13 +278,10 @@ def test_an_export_of_before_says_less_and_opens(tmp_path: Path, tiny_model: Pat
         ({"tokenizer": "lost.json"}, "lacks lost.json, which input.json names"),
     ],
 )
-def test_a_table_that_does_not_fit_is_refused(
-    tmp_path: Path, tiny_model: Path, change: dict[str, object], complaint: str
-) -> None:
-    export(load_checkpoint(tiny_model), "tiny", tmp_path / "graphs")
-    table = json.loads((tmp_path / "graphs" / "input.json").read_text())
-    (tmp_path / "graphs" / "input.json").write_text(json.dumps(table | change))
-    answer = run_cli("info", tmp_path / "graphs")
+def test_a_table_that_does_not_fit_is_refused(tiny_graphs: Path, change: dict[str, object], complaint: str) -> None:
+    table = json.loads((tiny_graphs / "input.json").read_text())
+    (tiny_graphs / "input.json").write_text(json.dumps(table | change))
+    answer = run_cli("info", tiny_graphs)
     assert (answer.status, complaint in answer.stderr) == (2, True)
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-import skimage
-import sklearn
 from PIL import Image, ImageEnhance
 from playwright.sync_api import Browser, Dialog, Route, expect
 from playwright.sync_api import Error as PlaywrightError
@@ -24,11 +22,12 @@ from clipwright.server.gate.keys import make_key
 from clipwright.server.settings import ServerSettings
 from tests.server.browsing import DESKTOP, PHONE, Visit, chromium, visiting
 from tests.server.serving import Serving, serving
+from tests.support import folder_of
 
 pytestmark = pytest.mark.slow
 
-SKIMAGE = Path(skimage.__file__).parent / "data"
-SKLEARN = Path(sklearn.__file__).parent / "datasets" / "images"
+SKIMAGE = folder_of("skimage") / "data"
+SKLEARN = folder_of("sklearn") / "datasets" / "images"
 HOSTILE = "<img src=x onerror=alert(1)>"
 """What a file or a camera may be called."""
 VIENNA = (48.2, 16.4)

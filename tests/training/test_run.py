@@ -44,8 +44,15 @@ def stop_after(step: int) -> RunObserver:
     return RunObserver(should_stop=lambda: next(asked) >= step)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of a run that nothing stopped; its folder is only read."""
+    folder = tmp_path_factory.mktemp("finished")
+    return run(written_recipe(folder), folder / "out")
+
+
 def test_a_run_learns_to_tell_colours(tmp_path: Path) -> None:
-    recipe = written_recipe(tmp_path, steps=60, learning_rate=3e-3)
+    recipe = written_recipe(tmp_path, steps=60, learning_rate=3e-3, checkpoint_every=60)
     losses: list[float] = []
     observer = RunObserver(on_report=lambda report: losses.append(report.loss))
     embedder = load_embedder(run(recipe, tmp_path / "out", observer))
@@ -55,20 +62,19 @@ def test_a_run_learns_to_tell_colours(tmp_path: Path) -> None:
     assert (images @ texts.T).argmax(axis=1).tolist() == [0, 1, 2, 3]
 
 
-def test_the_model_file_tells_where_it_comes_from(tmp_path: Path) -> None:
-    checkpoint = load_model(run(written_recipe(tmp_path), tmp_path / "out"))
+def test_the_model_file_tells_where_it_comes_from(finished: Path) -> None:
+    checkpoint = load_model(finished)
     assert checkpoint.provenance["name"] == "tiny"
     assert checkpoint.provenance["samples"] == 64
     assert checkpoint.provenance["recipe"]["training"]["steps"] == 8
     assert checkpoint.weights["logit_scale"].shape == ()
 
 
-def test_metrics_are_written_for_every_report(tmp_path: Path) -> None:
-    run(written_recipe(tmp_path), tmp_path / "out")
-    with (tmp_path / "out" / "metrics.csv").open() as file:
+def test_metrics_are_written_for_every_report(finished: Path) -> None:
+    with (finished.parent / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows if row["name"] == "loss"] == [2, 4, 6, 8]
-    assert list((tmp_path / "out" / "tensorboard").iterdir())
+    assert list((finished.parent / "tensorboard").iterdir())
 
 
 def test_evaluators_are_asked_every_so_often(tmp_path: Path) -> None:
@@ -82,7 +88,7 @@ def test_evaluators_are_asked_every_so_often(tmp_path: Path) -> None:
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
-    recipe = written_recipe(tmp_path)
+    recipe = written_recipe(tmp_path, steps=2)
     (tmp_path / "out").mkdir()
     with filelock.FileLock(tmp_path / "out" / ".lock"), pytest.raises(RecipeError, match="another run is at work"):
         run(recipe, tmp_path / "out")
@@ -90,14 +96,13 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 7])
-def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, stop: int) -> None:
+def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, stop: int, finished: Path) -> None:
     recipe = written_recipe(tmp_path)
-    whole = run(recipe, tmp_path / "whole")
     with pytest.raises(InterruptedRunError, match=f"after step {stop}"):
         run(recipe, tmp_path / "parts", stop_after(stop))
     resumed = run(recipe, tmp_path / "parts", None, "training.workers=5")
-    assert without_provenance(resumed) == without_provenance(whole)
-    assert metrics(tmp_path / "parts", "loss") == metrics(tmp_path / "whole", "loss")
+    assert without_provenance(resumed) == without_provenance(finished)
+    assert metrics(tmp_path / "parts", "loss") == metrics(finished.parent, "loss")
 
 
 def without_provenance(path: Path) -> dict[str, bytes]:
@@ -122,7 +127,7 @@ def test_the_faster_precision_is_taken_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bf16: float, chosen: str
 ) -> None:
     measuring(monkeypatch, bf16=bf16, fp32=1.0)
-    recipe = written_recipe(tmp_path, precision="auto")
+    recipe = written_recipe(tmp_path, precision="auto", checkpoint_every=8)
     reports: list[StepReport] = []
     path = run(recipe, tmp_path / "out", RunObserver(on_report=reports.append))
     assert {report.precision for report in reports} == {chosen}
@@ -187,7 +192,7 @@ def test_the_finished_model_takes_the_place_of_the_unfinished_one(tmp_path: Path
 
 
 def test_a_run_that_is_done_is_not_trained_again(tmp_path: Path) -> None:
-    recipe = written_recipe(tmp_path)
+    recipe = written_recipe(tmp_path, steps=2)
     first = without_provenance(run(recipe, tmp_path / "out"))
     reports: list[StepReport] = []
     assert without_provenance(run(recipe, tmp_path / "out", RunObserver(on_report=reports.append))) == first
@@ -195,7 +200,7 @@ def test_a_run_that_is_done_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_another_recipe_does_not_go_on_with_this_run(tmp_path: Path) -> None:
-    recipe = written_recipe(tmp_path)
+    recipe = written_recipe(tmp_path, steps=2)
     run(recipe, tmp_path / "out")
     with pytest.raises(RecipeError, match="another recipe"):
         run(recipe, tmp_path / "out", None, "training.learning_rate=0.5")
@@ -212,7 +217,7 @@ def test_a_damaged_state_is_refused_with_the_fix(tmp_path: Path) -> None:
 def test_one_broken_sample_in_many_is_skipped_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_labels(tmp_path / "labels.parquet", 160, broken=(7,))
     reports: list[StepReport] = []
-    recipe = written_recipe(tmp_path, steps=20)
+    recipe = written_recipe(tmp_path, steps=20, checkpoint_every=20)
     run(recipe, tmp_path / "out", RunObserver(on_report=reports.append))
     assert reports[-1].broken == 1
     assert "skipped labels.parquet row 7: the file ends before the picture does" in caplog.text
