@@ -88,3 +88,10 @@ def test_keys_that_came_later_are_in_a_spec_only_where_they_say_something() -> N
     assert not {"padding_side", "truncation_side", "with_end"} & spec_table(spec).keys()
     left = replace(spec, padding="context", padding_side="left", truncation_side="left", with_end=False)
     assert {"padding_side", "truncation_side", "with_end"} <= spec_table(left).keys()
+
+
+@pytest.mark.parametrize("logarithm", [800.0, -800.0])
+def test_a_scale_beyond_all_numbers_is_refused(logarithm: float) -> None:
+    checkpoint = tiny_checkpoint()
+    with pytest.raises(CheckpointError, match=r"logit_scale is -?800"):
+        _ = replace(checkpoint, weights={**checkpoint.weights, "logit_scale": np.array(logarithm)}).scale

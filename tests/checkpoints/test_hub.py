@@ -341,7 +341,7 @@ def test_a_vocabulary_in_two_files_is_fetched_where_it_is_read(
     assert load("acme/clip", tmp_path, hub)[0] == 0
     fetched = {"vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer.json"} & set(hub.downloads())
     assert fetched == (set(others) or {*both, "special_tokens_map.json"})
-    assert load("acme/clip", tmp_path, None, before=NO_SOCKETS)[0] == 0
+    assert load("acme/clip", tmp_path, None, sockets=False)[0] == 0
 
 
 def test_what_another_program_fetched_is_used_without_a_network(tmp_path: Path, hub: Hub) -> None:

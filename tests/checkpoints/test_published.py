@@ -488,7 +488,7 @@ LATER_DOCUMENT = json.dumps(json.loads(document("<pad>", "<eos>", "<bos>")) | {"
         ("google/siglip-base-patch16-256-multilingual", document("<pad>", "</s>"), FIRST, "canonical", 1),
         ("google/siglip-base-patch16-256-multilingual", None, {}, "canonical", 1),
         ("google/siglip2-base-patch16-224", LATER_DOCUMENT, LATER, "none", 0),
-        ("google/siglip2-base-patch16-224", LATER_DOCUMENT, LATER | {"do_lower_case": True}, "lower_case", 0),
+        ("google/siglip2-base-patch16-224", LATER_DOCUMENT, LATER | {"do_lower_case": True}, "none", 0),
         ("google/siglip2-base-patch16-224", None, {}, "lower_case", 0),
     ],
 )

@@ -232,7 +232,7 @@ def test_siglip_2s_tokenizers_give_the_ids_of_transformers(tmp_path: Path, case:
     [
         ({"tokenizer_class": "GemmaTokenizer"}, "none"),
         ({"tokenizer_class": "GemmaTokenizer", "do_lower_case": False}, "none"),
-        ({"tokenizer_class": "GemmaTokenizerFast", "do_lower_case": True}, "lower_case"),
+        ({"tokenizer_class": "GemmaTokenizerFast", "do_lower_case": True}, "none"),
         ({"tokenizer_class": "Siglip2Tokenizer"}, "lower_case"),
         ({"tokenizer_class": "TokenizersBackend"}, "none"),
     ],

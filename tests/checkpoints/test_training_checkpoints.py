@@ -232,3 +232,12 @@ def test_another_kind_of_file_is_named(tmp_path: Path, start: bytes, said: str) 
     (tmp_path / "model.bin").write_bytes(start)
     with pytest.raises(CheckpointError, match=said):
         load_checkpoint(tmp_path / "model.bin")
+
+
+def test_a_tensor_that_is_meant_with_another_sign_is_refused(tmp_path: Path) -> None:
+    state = makers_state()
+    name = "ln_final.weight"
+    state[name] = torch.complex(torch.zeros_like(state[name].float()), -state[name].float()).conj().imag
+    torch.save(state, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"stored as a view \(neg\)"):
+        load_checkpoint(tmp_path / "a.pt")

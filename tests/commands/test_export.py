@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from clipwright.checkpoints.ready_graphs import read_ready_graphs
 from clipwright.embedding.backend import PRECISIONS, Precision
 from clipwright.embedding.backends.ready_graphs import ReadyGraphsBackend
 from clipwright.embedding.load import embedder_from, open_backend
+from clipwright.errors import CheckpointError
 from clipwright.evaluation.export import export
 from tests.reference import reference_checkpoint
 from tests.support import REFERENCE, equal_to_reference, run_cli, run_on_full_disk, tiny_checkpoint
@@ -484,3 +486,11 @@ def test_pictures_are_prepared_exactly(tmp_path: Path) -> None:
     report = export(tiny_checkpoint(), "tiny", tmp_path / "graphs", "fp32", tmp_path)
     assert report.variant == "exact-fp32"
     assert report.parity.photographs.largest_difference < 1e-5
+
+
+def test_an_export_whose_scale_is_no_number_is_refused(exported: Exported, tmp_path: Path) -> None:
+    shutil.copytree(exported("tiny"), tmp_path / "graphs")
+    table = json.loads((tmp_path / "graphs" / "input.json").read_text())
+    (tmp_path / "graphs" / "input.json").write_text(json.dumps(table | {"scale": math.nan}))
+    with pytest.raises(CheckpointError, match="scale nan"):
+        clipwright.load(tmp_path / "graphs")

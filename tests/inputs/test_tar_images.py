@@ -77,7 +77,7 @@ def test_a_text_in_another_encoding_is_left_out_and_named(tmp_path: Path) -> Non
         ["x.jpg", "x.txt", "x.jpg", "x.txt"],
         ["x.jpg", "x.jpg", "x.txt"],
         ["x.jpg", "x.txt", "y.jpg", "y.txt", "x.txt"],
-        ["x.jpg", "x.txt", "x.png", "x.txt"],
+        ["x.jpg", "x.txt", "y.png", "x.txt"],
         ["x.JPG", "x.txt", "x.jpg"],
         ["f/x.json", "f/x.jpg", "f/x.json"],
     ],
@@ -112,7 +112,7 @@ def test_keys_reach_to_the_first_dot_of_the_name_and_hold_the_folder(tmp_path: P
 
 
 def test_only_the_picture_itself_is_taken_where_others_share_its_key(tmp_path: Path) -> None:
-    members = [("1.mask.png", b"mask"), ("1.jpg", b"picture"), ("1.png", b"second"), ("1.txt", b"a")]
+    members = [("1.mask.png", b"mask"), ("1.jpg", b"picture"), ("1.txt", b"a")]
     tars = TarImages([write_tar(tmp_path / "a.tar", members)])
     assert (len(tars), tars.image(0)) == (1, b"picture")
 
@@ -170,3 +170,9 @@ def test_a_tar_that_was_cut_off_is_refused(kept: int, tmp_path: Path) -> None:
 def test_a_missing_tar_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"nothing\.tar"):
         TarImages([tmp_path / "nothing.tar"])
+
+
+def test_two_pictures_of_one_key_are_refused(tmp_path: Path) -> None:
+    members = [("0.jpg", b"1"), ("0.txt", b"first"), ("0.png", b"2"), ("0.json", b'{"caption": "second"}')]
+    with pytest.raises(DatasetError, match=r"two pictures of one key, '0.jpg' and '0.png'"):
+        TarImages([write_tar(tmp_path / "a.tar", members)])

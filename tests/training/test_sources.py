@@ -189,3 +189,18 @@ def test_names_for_a_class_that_is_not_there_are_refused(tmp_path: Path) -> None
     (tmp_path / "names.json").write_text(json.dumps({"gren": ["verdant"]}))
     with pytest.raises(DatasetError, match="classes that the data lack: gren"):
         source(tmp_path, "parquet", "a.parquet", names="names.json")
+
+
+@pytest.mark.parametrize("kind", ["csv", "folder", "parquet"])
+def test_a_pattern_that_several_match_is_refused_where_one_is_read(tmp_path: Path, kind: str) -> None:
+    for number in range(2):
+        (tmp_path / f"part-{number}").mkdir()
+    with pytest.raises(DatasetError, match=r"'part-\*' matches 2 (file|folder)s; give each \1 its own source"):
+        source(tmp_path, kind, "part-*")
+
+
+def test_a_folder_may_be_called_as_a_pattern_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "photos [1]"
+    folder.mkdir()
+    write_labels(folder / "a [2].parquet", 8)
+    assert len(source(folder, "parquet", "a [2].parquet", templates=("{}",))) == 8

@@ -19,6 +19,8 @@ from clipwright.inputs.input_spec import InputSpec
 from clipwright.model.config import ModelConfig, ResNetConfig, VisionTransformerConfig
 from clipwright.records import read_record, write_record
 
+_LARGEST_LOGIT_SCALE = 88.0
+"""A float32 holds the exponential of no more."""
 _LATER_KEYS = ("scores", "pool", "patch_bias", "input_norm", "projection", "causal", "projection_bias")
 _LATER_SPEC_KEYS = ("padding_side", "truncation_side", "with_end")
 TOWER_KINDS: dict[str, type] = {"vit": VisionTransformerConfig, "resnet": ResNetConfig}
@@ -65,7 +67,10 @@ class Checkpoint:
     @property
     def scale(self) -> float:
         """exp(logit_scale): what similarities are multiplied by."""
-        return math.exp(float(np.asarray(self.weights["logit_scale"])))
+        logarithm = float(np.asarray(self.weights["logit_scale"]))
+        if not abs(logarithm) < _LARGEST_LOGIT_SCALE:
+            raise CheckpointError(f"logit_scale is {logarithm:g}, whose exponential no similarity can be multiplied by")
+        return math.exp(logarithm)
 
     @property
     def bias(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +55,9 @@ def read_export_table(path: Path) -> ExportTable:
             f"{str(path)!r} has format {version!r}, this clipwright reads {FORMAT_VERSION}; update clipwright"
         )
     try:
-        return read_record(ExportTable, table, path.name)
+        read = read_record(ExportTable, table, path.name)
+        if not math.isfinite(read.scale) or not math.isfinite(read.bias or 0):
+            raise CheckpointError(f"{str(path)!r} has scale {read.scale} and bias {read.bias}, which are no numbers")
+        return read
     except RecipeError as error:
         raise CheckpointError(f"{str(path)!r} does not fit: {error}") from error

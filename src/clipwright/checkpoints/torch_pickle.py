@@ -79,8 +79,8 @@ def read_pickle(pickled: bytes, storage: Storage) -> dict[str, np.ndarray]:
 def whole_object(kind: str) -> str:
     """Why an object that was pickled whole is not read."""
     return (
-        f"a whole object was pickled here ({kind}), which only its own code can open; open it there and save its"
-        " weights alone: torch.save(model.state_dict(), 'weights.pt')"
+        f"a whole object was pickled here ({kind}), which only its own code can open; if you trust it, open it there"
+        " and save its weights alone: torch.save(model.state_dict(), 'weights.pt')"
     )
 
 
@@ -181,8 +181,23 @@ def _rebuild(storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: 
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps, writeable=False)
 
 
+def _rebuild_v2(
+    storage: np.ndarray,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    gradient: bool,
+    hooks: Any,
+    metadata: Mapping[str, bool] | None = None,
+) -> np.ndarray:
+    """metadata: says of some views that their numbers are meant with another sign, or conjugated."""
+    if metadata:
+        raise CheckpointError(f"a tensor is stored as a view ({', '.join(metadata)}); save it as tensor.clone()")
+    return _rebuild(storage, offset, shape, strides)
+
+
 _CALLED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("torch._utils", "_rebuild_tensor_v2"): lambda *arguments: _rebuild(*arguments[:4]),
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_v2,
     ("torch._utils", "_rebuild_parameter"): lambda tensor, *rest: tensor,
     ("torch._utils", "_rebuild_parameter_with_state"): lambda tensor, *rest: tensor,
     **{("torch.jit._pickle", f"build_{kind}list"): lambda items: items for kind in ("int", "double", "bool")},

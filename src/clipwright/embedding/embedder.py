@@ -29,7 +29,7 @@ from clipwright.inputs.tokenizer import Tokenizer, Tokens
 
 Pixels = Literal["exact", "fast"]
 """exact: as the maker of the model prepares them, to the byte. fast: JPEGs are decoded near the size that is needed."""
-NO_VECTOR = "the model's answer to it is no vector: not all of its numbers are finite"
+NO_VECTOR = "the model's answer to it is no vector: all of its numbers are 0, or some are not finite"
 """Why an input that is sound has no embedding: the towers' arithmetic overflowed, or weights in a graph are broken."""
 logger = logging.getLogger(__name__)
 Source = TypeVar("Source")

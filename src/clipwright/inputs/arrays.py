@@ -60,10 +60,4 @@ def _of_torch(tensor: Any) -> np.ndarray:
         raise ImageError("not_an_image", f"a tensor of shape {shape} is no picture; (3, H, W) and (H, W, 3) are")
     here = tensor.detach().cpu()
     array = np.asarray(here.float() if "bfloat16" in str(here.dtype) else here)  # NumPy has no bfloat16
-    if array.dtype.kind == "f" and array.size and array.min() < 0:
-        raise ImageError(
-            "not_an_image",
-            f"a float picture holds 0 to 1; the smallest value here is {array.min():g}; pixels that are normalised"
-            " already go to image_features",
-        )
     return array.transpose(1, 2, 0) if first else array

@@ -38,6 +38,8 @@ LARGEST_FILE = 2**31
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB", "JPEG2000", "PPM")
 """What is decoded. Pillow knows more, some of it by starting other programs on the file (EPS: Ghostscript)."""
 
+_BEYOND = 1e-3
+"""How far resizing, say, may bring a picture of floats beyond 0 and 1."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -293,9 +295,11 @@ def _to_uint8(array: np.ndarray, wide: bool) -> np.ndarray:
     if wide:
         return to_8_bits(array, white_level([array]))
     if array.dtype.kind == "f":
-        largest = float(np.nanmax(array, initial=0))
-        if largest > 1:
-            raise ImageError("not_an_image", f"a float picture holds 0 to 1; the largest value here is {largest:g}")
+        least, largest = float(array.min(initial=0)), float(array.max(initial=0))
+        if not (least >= -_BEYOND and largest <= 1 + _BEYOND):  # neither is NaN either
+            seen = f"the largest value here is {largest:g}" if largest > 1 else f"the smallest value here is {least:g}"
+            pixels = "; pixels that are normalised already go to image_features" if least < 0 else ""
+            raise ImageError("not_an_image", f"a float picture holds 0 to 1; {seen}{pixels}")
         return to_8_bits(array, 1)
     if array.dtype in (np.dtype("<u2"), np.dtype(">u2")):
         return to_8_bits(array, 65535)

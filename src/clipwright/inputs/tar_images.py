@@ -86,19 +86,25 @@ def _read_index(path: Path) -> list[tuple[_Member, dict[str, bytes]]]:
                 if suffix not in image_suffixes() and suffix not in _TEXT_SUFFIXES:
                     continue
                 if key + suffix in met:
-                    raise DatasetError(
-                        f"{str(path)!r} holds {info.name!r} twice, so it cannot be told which picture has which text;"
-                        " give each sample a key of its own, or pack the samples into tars that repeat none"
-                    )
+                    raise _repeated(path, f"{info.name!r} twice")
                 met.add(key + suffix)
                 if suffix in image_suffixes():
-                    pictures.setdefault(key, _Member(path, info.name, info.offset_data, info.size))
+                    if key in pictures:
+                        raise _repeated(path, f"two pictures of one key, {pictures[key].name!r} and {info.name!r}")
+                    pictures[key] = _Member(path, info.name, info.offset_data, info.size)
                 else:
                     file = tar.extractfile(info)
                     texts.setdefault(key, {})[suffix] = file.read() if file else b""
     except (tarfile.TarError, OSError) as error:
         raise DatasetError(f"{str(path)!r} cannot be read as an uncompressed tar: {error}") from error
     return [(member, texts[key]) for key, member in pictures.items() if key in texts]
+
+
+def _repeated(path: Path, what: str) -> DatasetError:
+    return DatasetError(
+        f"{str(path)!r} holds {what}, so it cannot be told which picture has which text; give each sample a key of its"
+        " own, or pack the samples into tars that repeat none"
+    )
 
 
 def _captions(texts: dict[str, bytes]) -> list[str]:

@@ -135,14 +135,26 @@ class TrainingRecipe:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.batch_size < 2:
             raise ValueError("batch_size must be at least 2: the loss compares pictures with each other's captions")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+        self._check_optimizer()
         if not 0 <= self.warmup_steps <= self.steps:
             raise ValueError(f"warmup_steps must lie between 0 and steps, not at {self.warmup_steps}")
         if [step.start for step in self.image_sizes] != sorted({step.start for step in self.image_sizes}):
             raise ValueError("image_sizes must stand in the order of their start")
         if self.image_sizes and self.image_sizes[0].start != 0:
             raise ValueError("the first of image_sizes must start at 0")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads must be at least 1, not {self.threads}")
+
+    def _check_optimizer(self) -> None:
+        for name in ("learning_rate", "gradient_clip", "epsilon"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("seed", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} may not be below 0, as {getattr(self, name)} is")
+        for name in ("beta1", "beta2", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie between 0 and 1, not at {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,9 +161,10 @@ def open_source(recipe: SourceRecipe, folder: Path) -> Source:
     own: Sequence[Sequence[str]] | None = None
     labels: Sequence[int] = ()
     broken: Sequence[str] = ()
+    if len(files) > 1 and recipe.kind != "webdataset":
+        what = "folder" if recipe.kind == "folder" else "file"
+        raise DatasetError(f"{recipe.path!r} matches {len(files)} {what}s; give each {what} its own source")
     if recipe.kind == "parquet":
-        if len(files) != 1:
-            raise DatasetError(f"{recipe.path!r} matches {len(files)} files; give each Parquet file its own source")
         images = table = ParquetImages(files[0])
         own = table.captions() if table.has_captions else None
         labels = table.labels() if own is None else ()
@@ -195,7 +196,12 @@ def open_source(recipe: SourceRecipe, folder: Path) -> Source:
 
 
 def _find_files(pattern: str, folder: Path) -> list[Path]:
-    found = sorted(Path(name) for name in glob.glob(str(folder / pattern), recursive=True))
+    named = folder / pattern  # which may look like a pattern, as 'photos [1]' does
+    found = (
+        [named]
+        if named.exists()
+        else sorted(map(Path, glob.glob(f"{glob.escape(str(folder))}/{pattern}", recursive=True)))
+    )
     if not found:
         raise DatasetError(f"no file matches {str(folder / pattern)!r}, which the recipe names")
     return found

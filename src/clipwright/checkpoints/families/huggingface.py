@@ -203,7 +203,9 @@ def _read_configs(
 def check_kind(config: Mapping[str, Any]) -> None:
     """Raises CheckpointError, saying what it is, where a config is of a model that is not built here."""
     kind = config.get("model_type")
-    if kind in _DEFAULTS:
+    if isinstance(kind, str) and kind in _DEFAULTS:
+        if config.get("auto_map"):
+            logger.warning("%s names code of the repository's own (auto_map), which is not run", CONFIG_FILE)
         return
     if not isinstance(kind, str) and isinstance(config.get("architecture"), str):
         said = f"{CONFIG_FILE} is of timm's {config['architecture']!r}, an image tower alone"

@@ -95,9 +95,12 @@ def _cleaning(tower: TextTransformerConfig, tokenizer: str | None, tokenizer_con
         if lower_case is False:
             raise CheckpointError("tokenizer_config.json: SigLIP's texts without do_lower_case are not known here")
         return "canonical"
-    # SigLIP 2 was trained on lower case, but its published files name a tokenizer that keeps capitals: they count.
-    lowers = kind == "Siglip2Tokenizer" or (kind == "GemmaTokenizer" and lower_case is True)
-    return "lower_case" if lowers else "none"
+    if kind == "GemmaTokenizer" and lower_case is True:
+        logger.warning(
+            "tokenizer_config.json states do_lower_case, which transformers does not heed in a GemmaTokenizer: texts"
+            " keep their capitals here too; SigLIP 2 was trained on lower case, so write texts so"
+        )
+    return "lower_case" if kind == "Siglip2Tokenizer" else "none"
 
 
 def _frame(
