@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,15 +13,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from clipwright.embedding.embedder import Embedder
 from clipwright.embedding.load import load_embedder
 from clipwright.index.photo_index import PhotoIndex
-from clipwright.server.settings import ServerSettings
+from clipwright.server.settings import ModelSettings, ServerSettings
 from tests.support import REFERENCE
 
 PICTURES = REFERENCE / "pictures"
 _MAKE, _MODEL, _TAKEN, _EXIF, _GPS = 0x010F, 0x0110, 0x9003, 0x8769, 0x8825
 _BERLIN = {1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)}
 _SYDNEY = {1: "S", 2: (33.0, 52.0, 0.0), 3: "E", 4: (151.0, 12.0, 0.0)}
+ONNX = ModelSettings(backend="onnx", precision="fp32", pixels="fast", threads=1)
+"""What starts soonest on every machine, and leaves a core to those who call it."""
 NAMES = ("astronaut.jpg", "cat.jpg", "coffee.jpg", "rocket.jpg")
 
 
@@ -32,7 +36,9 @@ class IndexedPhotos:
     database: Path
 
     def settings(self, **others: Any) -> ServerSettings:
-        return ServerSettings(**{"models": ("starter",), "database": self.database, "roots": (self.folder,), **others})
+        return ServerSettings(
+            **{"models": ("starter",), "model": ONNX, "database": self.database, "roots": (self.folder,), **others}
+        )
 
     def ids(self) -> dict[str, int]:
         """By the files' names."""
@@ -57,7 +63,15 @@ def write_photographs(folder: Path) -> None:
 
 def index_photographs(photos: IndexedPhotos, excludes: Sequence[str] | None = None) -> None:
     with PhotoIndex.open(photos.database) as index:
-        index.update([photos.folder], load_embedder("starter", pixels="fast"), excludes=excludes)
+        index.update([photos.folder], _starter(), excludes=excludes)
+
+
+@functools.cache
+def _starter() -> Embedder:
+    """The model as a server with these settings has it."""
+    return load_embedder(
+        "starter", threads=ONNX.threads, pixels=ONNX.pixels, backend=ONNX.backend, precision=ONNX.precision
+    )
 
 
 def write_shapes(folder: Path, count: int, first: int = 0) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from clipwright.errors import ClipwrightError
+from clipwright.server.gate import access
 from clipwright.server.gate.keys import KeyRing, make_key, read_keys
 from clipwright.server.gate.sessions import Sessions
 from tests.server.gate.gated import Gated, gated, wait_until
@@ -17,6 +18,12 @@ from tests.server.gate.gated import Gated, gated, wait_until
 OPEN = ["/", "/healthz", "/v1/session", "/page/nowhere.js"]
 CLOSED = ["/metrics", "/docs", "/openapi.json", "/readyz", "/test/wait?seconds=0", "/v1/models", "/nowhere"]
 CLOSED += ["//healthz", "/healthz/", "/page", "/page/../v1/models", "/V1/session", "/v1/session/x"]
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong key is answered sooner."""
+    monkeypatch.setattr(access, "_WRONG_KEY_SECONDS", 0.02)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 
 from clipwright.errors import ClipwrightError, Failure
 from clipwright.server.metrics import Metrics
-from clipwright.server.models import worker_process
+from clipwright.server.models import served_model, worker_process
 from clipwright.server.models.suspects import Suspects
 from clipwright.server.models.worker_process import WorkerProcess
 from clipwright.server.models.worker_settings import WorkerSettings
@@ -100,7 +100,11 @@ def test_a_job_that_never_ends_costs_the_worker_its_life(model: FakeFile, monkey
     run(test())
 
 
-def test_a_worker_that_keeps_dying_is_started_less_and_less_often(model: FakeFile) -> None:
+def test_a_worker_that_keeps_dying_is_started_less_and_less_often(
+    model: FakeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served_model, "_FIRST_PAUSE", 0.25)  # the last of them is a second
+
     async def test() -> None:
         async with opened(model) as pool:
             served = pool._models["fake"]
