@@ -34,6 +34,8 @@ def test_where_a_model_lies_is_read_off_its_name(tmp_path: Path, monkeypatch: py
     [
         ("c:fp16", "no model 'c:fp16'"),
         ("none:fp16", "no model 'none'"),
+        ("./none.safetensors", "no model './none.safetensors'"),
+        ("-x/y", "no model '-x/y'"),
         (r"C:\models\lost.pt", r"no model 'C:\\models\\lost.pt'"),
         ("none+starter", "no model 'none'"),
         ("starter+starter+starter", "no model 'starter+starter+starter'"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clipwright.checkpoints.ready_graphs import ReadyGraphs
 
 STARTER = "starter"
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
 Fetch = Callable[[str, str | None], Path]
 """Gives the folder of a repository on the hub; the second of its arguments is Place.which."""
 

@@ -57,8 +57,12 @@ def write_openclip(checkpoint: Checkpoint, folder: Path) -> None:
     Raises CheckpointError naming what OpenCLIP's layout cannot hold, before anything is written.
     """
     table = {"model_cfg": _model_table(checkpoint.config), "preprocess_cfg": _preprocess_table(checkpoint)}
-    if checkpoint.spec.end_id != checkpoint.config.text.vocab_size - 1:
-        raise CheckpointError("OpenCLIP finds the end of a text at the largest id, which is another token here")
+    end, largest = checkpoint.spec.end_id, checkpoint.config.text.vocab_size - 1
+    if end != largest:
+        raise CheckpointError(
+            f"in OpenCLIP's layout a text ends with the largest id that the tower knows, {largest}, and here with {end}"
+            " (fewer words were learned than the tower has room for); --layout huggingface can say so"
+        )
     _refuse(checkpoint.spec.truncation_side == "left", "texts that are cut at their start")
     tensors = {_rename(name): np.asarray(array) for name, array in checkpoint.weights.items()}
     tensors = {
