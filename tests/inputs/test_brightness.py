@@ -22,7 +22,7 @@ def test_of_16_bits_or_less_the_largest_that_they_hold_is_white(dtype: str, whit
 
 @pytest.mark.parametrize(
     ("top", "white"),
-    [(0.2, 1), (1, 1), (1.5, 255), (255, 255), (300, 65535), (65535, 65535), (70_000, 70_000), (1e9, 1e9)],
+    [(0.2, 1), (1, 1), (1.5, 1.5), (200, 255), (255, 255), (300, 300), (65535, 65535), (70_000, 70_000), (1e9, 1e9)],
 )
 def test_of_floats_the_first_usual_scale_that_holds_them_is_white(top: float, white: float) -> None:
     assert white_level([RAMP * top]) == white
@@ -47,6 +47,16 @@ def test_a_few_values_beyond_all_others_are_not_asked() -> None:
     values = RAMP * 2e6
     values[0, :20] = 1e12
     assert white_level([values]) == pytest.approx(2e6)
+
+
+@pytest.mark.parametrize("brightest", [1.0001, 1.05, 3, 20, 300, 1e6, np.inf])
+@pytest.mark.parametrize("side", [24, 400])
+def test_lights_beyond_white_do_not_make_the_rest_dark(side: int, brightest: float) -> None:
+    values = RAMP[:side, :side].astype(np.float32)
+    values /= values.max()
+    values[0, : side // 10] = brightest
+    seen = to_8_bits(values, white_level([values]))
+    assert seen[1:].mean() == pytest.approx(values[1:].mean() * 255, rel=0.02)
 
 
 def test_one_channel_decides_with_the_others() -> None:

@@ -377,6 +377,16 @@ def test_what_claims_too_much_is_refused_unread(compression: int, tags: dict[int
     assert refusal(file).code in ("too_large", "unreadable", "truncated")
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [{256: [2**23], 257: [4], 278: [4]}, {322: [2**24], 323: [16], 324: [8], 325: [8], 273: [], 278: [], 279: []}],
+    ids=["a wide row", "a tile far larger than the picture"],
+)
+def test_packed_bits_that_would_take_far_more_memory_than_their_file_are_refused(tags: dict[int, list[int]]) -> None:
+    file = tiff(np.zeros((64, 64), np.uint16), BLACK_IS_ZERO, compression=DEFLATE, tags={258: [5], **tags})
+    assert refusal(file).code == "too_large"
+
+
 def test_strips_that_are_all_the_same_bytes_are_not_copied_again_and_again() -> None:
     numbers = np.random.default_rng(0).integers(0, 65536, (1000, 40), np.uint16)
     file = tiff(numbers, BLACK_IS_ZERO, rows=1, compression=DEFLATE, tags={273: [8] * 1000, 279: [80_000] * 1000})

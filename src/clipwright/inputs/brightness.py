@@ -13,15 +13,18 @@ _AT_ONCE = 2**18
 _NO_BRIGHTNESS = 1e15
 """From here on a float is as good as infinite: nobody measures so much light, but many mark holes so."""
 _NEARLY_ALL, _MOST = 0.999, 0.95
+_A_LITTLE = 16
+"""How many times a scale numbers may reach that are meant by it, as bright lights are: the next would be darkness."""
 
 
 def white_level(channels: Sequence[np.ndarray], bits: int | None = None) -> float:
     """The number that is white in the channels (H, W) of one picture, all of one type.
 
     Integers of up to 16 bits: the largest that they can hold. Wider ones and floats say nowhere what they mean: it is
-    the first of the usual scales (1 for floats, 255 for floats, 65,535) that holds nearly all of the picture's numbers,
-    and most of them where those beyond it are huge; else the largest number, or the largest possible one where the
-    numbers reach at least half of it. bits: of which the numbers are, where they lie in a wider type.
+    the first of the usual scales (1 for floats, 255 for floats, 65,535) that holds most of the picture's numbers, and
+    what lies beyond is white; where none does, or one is only exceeded a little, the largest number, or the largest
+    possible one where the numbers reach at least half of it. bits: of which the numbers are, where they lie in a wider
+    type.
     """
     dtype = channels[0].dtype
     bits = bits or 8 * dtype.itemsize
@@ -36,10 +39,11 @@ def white_level(channels: Sequence[np.ndarray], bits: int | None = None) -> floa
         return scales[0]
     ranks = [math.ceil(share * (seen.size - 1)) for share in (_NEARLY_ALL, _MOST)]
     nearly_all, most = (float(level) for level in np.partition(seen, ranks)[ranks])
-    for level in (nearly_all, most):
-        for scale in scales:
-            if level <= scale:
-                return scale
+    for scale in scales:
+        if most <= scale:
+            return scale
+        if nearly_all <= _A_LITTLE * scale:
+            break
     largest = float(seen[seen <= 10 * nearly_all].max())
     return full if largest > full / 2 else largest
 

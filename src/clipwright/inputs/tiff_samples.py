@@ -22,6 +22,11 @@ from clipwright.inputs.tiff_tags import Directory
 _MOST_BYTES, _MOST_IN_ONE, _MOST_PARTS = 2**30, 178_956_970, 2**20
 """Of what is unpacked, in all and in one strip or tile (where Pillow stops); and strips or tiles of any picture."""
 _AT_ONCE = 2**26
+_MOST_IN_A_ROW = 2**22
+"""Numbers in a row of a strip or tile where they are no whole bytes: each takes far more memory than in the file."""
+_SPARE = 2**22
+"""Numbers of tiles that may lie outside a picture, however small it is, beside three times as many as lie in it."""
+_WHOLE_BYTES = (8, 16, 32, 64)
 _REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
 
 
@@ -37,13 +42,20 @@ def read_channels(directory: Directory, layout: Layout) -> list[np.ndarray]:
     at_most = 2 * len(directory.data)  # where the last strip is short, less is there
     if layout.compression == UNPACKED and size > at_most:
         raise ImageError("truncated", "the file ends before the picture does")
-    limits = {"strips or tiles": (len(planes) * count, _MOST_PARTS)}
+    in_a_row = layout.part_width * layout.together
+    numbers = len(planes) * count * layout.part_height * in_a_row
+    limits = {
+        "strips or tiles": (len(planes) * count, _MOST_PARTS),
+        "numbers": (numbers, 4 * layout.width * layout.height * layout.channels + _SPARE),
+    }
+    if layout.bits not in _WHOLE_BYTES:
+        limits |= {"numbers in a row": (in_a_row, _MOST_IN_A_ROW)}
     if layout.compression != UNPACKED:
         limits |= {"bytes": (size, _MOST_BYTES), "bytes in one strip or tile": (in_one, _MOST_IN_ONE)}
     for what, (claimed, most) in limits.items():
         if claimed > most:
             raise ImageError("too_large", f"claims {claimed:,} {what}; the limit is {most:,}")
-    PICTURES.claim(2 * size + 4 * _AT_ONCE)
+    PICTURES.claim(2 * max(size, numbers) + 4 * _AT_ONCE)
     places, sizes = directory.numbers(324 if layout.tiled else 273), directory.numbers(325 if layout.tiled else 279)
     if places.size < (planes[-1] + 1) * count:
         raise ImageError("unreadable", f"broken picture: {places.size} of its {count} strips or tiles are there")
@@ -119,7 +131,7 @@ def _as_grey_tiff(layout: Layout, rows: int, packed: list[bytes]) -> bytes:
 def _numbers(stored: np.ndarray, layout: Layout, order: str) -> np.ndarray:
     """(parts, rows, samples in a row of a part), from the bytes."""
     size = layout.bits // 8
-    if layout.bits not in (8, 16, 32, 64):
+    if layout.bits not in _WHOLE_BYTES:
         return _bits(stored, layout)
     if layout.predictor == 3:
         planes = np.cumsum(stored.reshape(*stored.shape[:2], -1, layout.together), axis=2, dtype=np.uint8)
