@@ -377,6 +377,12 @@ def test_what_claims_too_much_is_refused_unread(compression: int, tags: dict[int
     assert refusal(file).code in ("too_large", "unreadable", "truncated")
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_parts_that_were_left_out_are_not_read_from_the_head_of_the_file(dtype: type[np.generic]) -> None:
+    file = tiff(np.full((64, 64), 7, dtype), BLACK_IS_ZERO, rows=32, tags={273: [8, 0], 279: [32 * 64, 0]})
+    assert "sparse" in str(refusal(file))
+
+
 @pytest.mark.parametrize(
     "tags",
     [{256: [2**23], 257: [4], 278: [4]}, {322: [2**24], 323: [16], 324: [8], 325: [8], 273: [], 278: [], 279: []}],

@@ -7,7 +7,8 @@ import re
 _HEAD = 256
 """Letters that are looked at; a picture may have millions."""
 _DATA_URI = re.compile(r"data(?::|%3a)image(?:/|%2f)|data\s*:\s*[^\s,]*;\s*base64\s*,", re.IGNORECASE)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]+=?=?\s*")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]|[ \t]*[\r\n][ \t]*)+=?=?\s*")
+"""In lines, which may be indented; blanks within a line are between words."""
 _BEGINNINGS = re.compile(
     r"[/_]9j[/_]"  # JPEG
     r"|iVBORw0KGgo|R0lGOD|UklGR"  # PNG, GIF, WebP

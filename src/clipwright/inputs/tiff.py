@@ -44,6 +44,8 @@ def open_tiff(data: bytes, max_pixels: int) -> StoredPicture | None:
     width, height = directory.number(256, 0), directory.number(257, 0)
     check_size(width, height, max_pixels)
     layout = read_layout(directory)
+    if (directory.numbers(324 if layout.tiled else 273) == 0).any():
+        raise ImageError("unsupported_format", "a TIFF of which parts were left out (sparse) is not read here")
     if is_for_pillow(layout) and data[:4] != _BIG_ENDIAN_BIGTIFF:
         return None
     reason = refusal(layout)

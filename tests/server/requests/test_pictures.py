@@ -144,6 +144,13 @@ def test_base64_is_the_same_however_it_is_cut_into_blocks(monkeypatch: pytest.Mo
         assert isinstance(pictures._data("data:image/png;base64," + garbage, 0, 10**6), ItemFault), garbage
 
 
+def test_base64_may_be_indented_as_in_yaml() -> None:
+    content = bytes(range(256))
+    indented = "\n      ".join(base64.encodebytes(content).decode().splitlines())
+    for begin in ("data:image/png;base64,", "data:image/png;base64, ", "data:image/png;base64,\n\t"):
+        assert pictures._data(begin + indented, 0, 10**6) == content
+
+
 def test_a_file_of_a_form_has_the_same_limit(server: Serving) -> None:
     files = [("input", ("a", ROCKET, "image/jpeg")), ("input", ("b", ROCKET + b"x", "image/jpeg"))]
     answered = server.client.post("/v1/embeddings", files=files)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import codecs
+import json
 from typing import Any
 
 import httpx
@@ -89,6 +91,14 @@ def test_the_client_raises_its_own_errors(starter_server: StarterServer) -> None
         assert raised.value.code == "token_arrays_unsupported"
         with pytest.raises(openai.NotFoundError):
             client.embeddings.create(model="gpt", input="a")
+
+
+def test_a_body_may_begin_with_the_mark_of_utf_8(starter_server: StarterServer) -> None:
+    body = codecs.BOM_UTF8 + json.dumps({"input": "a cat"}).encode()
+    answer = starter_server.serving.client.post(
+        "/v1/embeddings", content=body, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 200
 
 
 # texts and pictures

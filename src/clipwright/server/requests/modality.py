@@ -6,7 +6,7 @@ import re
 from typing import Literal
 
 from clipwright.inputs.encoded_pictures import is_base64_picture, is_data_uri, may_be_base64
-from clipwright.inputs.image_names import image_suffixes
+from clipwright.inputs.image_names import photo_suffixes
 
 Modality = Literal["text", "image"]
 
@@ -21,6 +21,7 @@ _REFERENCE = re.compile(
     r"photo\s*:\s*[+-]?\d+"
     r"|(?:upload|file):[!-~]+"
     r"|[a-z][a-z0-9+.:-]*://\S+"  # an address
+    r"|\S*/v1/photos/\d+/\S*"  # as this server gives them, without its name
     r"|[^\s,]*base64,\s*[A-Za-z0-9+/_-]{8}\S*",  # a data URI without its beginning
     re.IGNORECASE,
 )
@@ -48,6 +49,6 @@ def without_blanks(item: str) -> str:
 
 
 def _is_file_name(text: str) -> bool:
-    if not text[-8:].lower().endswith(tuple(image_suffixes())):
+    if not text[-8:].lower().endswith(tuple(photo_suffixes())):
         return False
     return _PLACE.match(text) is not None or not any(map(str.isspace, text[:_HEAD]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 import contextlib
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -29,6 +30,8 @@ _STANDARD = bytes.maketrans(b"-_", b"+/")
 """From RFC 4648's alphabet for URLs to its other one."""
 _LINE_ENDS = b"\r\n"
 """MIME breaks base64 into lines."""
+_INDENT = re.compile(r"[ \t]*[\r\n]+[ \t]*")
+"""Line ends with blanks around them, as in YAML. A blank within a line may have been a plus sign, and is refused."""
 
 Found = np.ndarray | bytes | ItemFault
 """A picture's vector, where the index has it; its file; or why there is neither."""
@@ -147,6 +150,9 @@ def _data(picture: str, place: int, most: int) -> bytes | ItemFault:
         letters -= picture.count("\r", start) + picture.count("\n", start)
     if letters * 3 // 4 > most:
         return _too_large(place, letters * 3 // 4, most)
+    if picture.find(" ", start) >= 0 or picture.find("\t", start) >= 0:
+        picture = _INDENT.sub("", picture[start:].lstrip())
+        start, end = 0, len(picture) - picture.count("=", -2)
     try:
         return _decoded(picture, start, end)
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import functools
 import itertools
 import re
@@ -179,7 +180,7 @@ def _read_large_json(body: bytes, model: type[ModelT], limits: Limits) -> ModelT
 def _parse_json(body: bytes, param: str | None = None) -> dict[str, Any]:
     name = "the body" if param is None else repr(param)
     try:
-        parsed = _values(body, name, param)
+        parsed = _values(body.removeprefix(codecs.BOM_UTF8), name, param)
     except ValueError as error:
         raise invalid(f"{name} is not valid JSON: {str(error)[:_SHOWN]}", param) from None
     if not isinstance(parsed, dict):
