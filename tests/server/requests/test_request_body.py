@@ -117,7 +117,6 @@ def test_another_content_type_is_refused_by_name(kind: str | None) -> None:
         b"{'images': ['a']}",
         b'{"images": ["\xff"]}',
         b'{"images": ["\xed\xa0\x80"]}',
-        b'\xef\xbb\xbf{"images": ["a"]}',
         '{"images": ["a"]}'.encode("utf-16"),
         b'{"images": ["\\ud800"]}',
         b'{"images": ["\\udc00\\ud800"]}',
